@@ -1,0 +1,1 @@
+"""Clients of the outside world: model providers, tool transports, blob stores."""

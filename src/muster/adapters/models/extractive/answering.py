@@ -1,0 +1,214 @@
+"""The answer in Markdown: a direct sentence, bullet points with citations, the sources."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muster.adapters.models.extractive.arithmetic import expressions, work_out
+from muster.adapters.models.extractive.citations import Citations
+from muster.adapters.models.extractive.deriving import Derivation, derive
+from muster.adapters.models.extractive.quantities import readable_number
+from muster.adapters.models.extractive.questions import Facet
+from muster.adapters.models.extractive.ranking import Corpus, Ranked, diverse, fits_kind, is_headed
+from muster.adapters.models.extractive.reading import Conversation
+from muster.adapters.models.extractive.sentences import Sentence
+from muster.adapters.models.extractive.summarising import wanted_count
+from muster.adapters.models.extractive.wording import composed, displayed
+
+_FIGURE = re.compile(
+    r"(?:[€$£]\s?)?\b\d[\d,]*(?:\.\d+)?\s?(?:%|percent|euros?|million euro|days?|weeks?|months?|"
+    r"years?|hours?|minutes?|"
+    r"kilometres?|km|kg|g|mm|nm|pieces|litres?)\b(?:(?<=%)|\b)",
+    re.IGNORECASE,
+)
+_EXTRAS = 2
+_SECTION = 5
+_AS_GOOD = 0.85
+_FAIR_SCORE = 0.55
+_FAIR_COVERAGE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to say."""
+
+    text: str
+    is_calculation: bool = False
+
+
+def answer(
+    conversation: Conversation, facets: Sequence[Facet], corpus: Corpus, *, has_calculator: bool
+) -> str:
+    """Return the answer that the material supports; "" when it supports none."""
+    citations = Citations()
+    limit = wanted_count(f"{conversation.question}\n{conversation.hints}\n{conversation.role}")
+    points = [*_moments(conversation), *_sums(conversation, has_calculator=has_calculator)]
+    is_direct = bool(points)
+    derivations = [
+        (derivation, result)
+        for derivation in derive(facets, corpus)
+        if (
+            result := _result_of(derivation.expression, conversation, has_calculator=has_calculator)
+        )
+    ]
+    taken: list[Sentence] = []
+    missing: list[Facet] = []
+    for facet in facets:
+        ranked = corpus.rank(facet)
+        if not ranked:
+            missing.append(facet)
+            continue
+        # A sentence that was said already and is as good answers this part too.
+        good = [r for r in ranked[:3] if r.score >= _AS_GOOD * ranked[0].score]
+        best = next((r for r in good if r.sentence in taken), ranked[0])
+        follows = [pair for pair in derivations if pair[0].rule == best.sentence]
+        section = _section(best.sentence, facet, corpus)
+        fresh = [sentence for sentence in section if sentence not in taken]
+        said = [Point(_cited(sentence, citations, facet)) for sentence in fresh]
+        taken.extend(fresh)
+        sums = [p for pair in follows for p in _derived(*pair, citations, points)]
+        points.extend([*said, *sums] if points else [*sums[:1], *said, *sums[1:]])
+    for derivation, result in derivations:
+        points.extend(_derived(derivation, result, citations, points))
+    if not points:
+        return ""
+    if taken:
+        for item in _extras(facets, corpus, taken):
+            taken.append(item.sentence)
+            points.append(Point(f"{displayed(item.sentence)} {citations.cite(item.sentence)}"))
+    lines = [point.text for point in points][: limit or None]
+    notes = [] if is_direct or not taken else [_missing_note(missing)] if missing else []
+    return composed(lines, citations, [*notes, *failure_notes(conversation)])
+
+
+def failure_notes(conversation: Conversation) -> list[str]:
+    """Return a sentence for each recent call that did not work."""
+    notes: dict[str, None] = {}
+    for exchange in conversation.exchanges:
+        if exchange.failure and exchange.is_recent:
+            called = _call_text(exchange.name, exchange.arguments)
+            notes[f"{called} did not work: {exchange.failure}."] = None
+    return list(notes)[:4]
+
+
+def looked_at(conversation: Conversation) -> str:
+    """Return what was looked at, as the end of a sentence; "" when nothing was."""
+    parts = [
+        _call_text(exchange.name, exchange.arguments)
+        for exchange in conversation.exchanges
+        if exchange.is_recent and exchange.failure is None
+    ]
+    parts.extend(sorted({document.label for document in conversation.documents}))
+    return ", ".join(list(dict.fromkeys(parts))[:8])
+
+
+def _call_text(name: str, arguments: Mapping[str, Any]) -> str:
+    of = next((value for value in arguments.values() if isinstance(value, str)), "")
+    return f"`{name}` (“{of[:80]}”)" if of else f"`{name}`"
+
+
+def _moments(conversation: Conversation) -> list[Point]:
+    for exchange in reversed(conversation.exchanges):
+        moment = exchange.findings.moment
+        if not moment or not exchange.is_recent:
+            continue
+        date = _written(moment.get("date") or moment["now"][:10])
+        day = f"{moment['weekday']}, {date}" if "weekday" in moment else date
+        zone = f" ({moment['timezone']})" if "timezone" in moment else ""
+        clock = re.search(r"\d\d:\d\d", moment["now"])
+        time = f"; the time is {clock[0]}{zone}" if clock else zone
+        return [Point(f"Today is {day}{time}.")]
+    return []
+
+
+def _written(date: str) -> str:
+    try:
+        read = dt.date.fromisoformat(date)
+    except ValueError:
+        return date
+    return f"{read.day} {read:%B %Y}"
+
+
+def _sums(conversation: Conversation, *, has_calculator: bool) -> list[Point]:
+    points: list[Point] = []
+    for expression in expressions(conversation.question):
+        result = _result_of(expression, conversation, has_calculator=has_calculator)
+        if result:
+            points.append(Point(f"`{expression}` = **{result}**", is_calculation=True))
+    return points
+
+
+def _result_of(expression: str, conversation: Conversation, *, has_calculator: bool) -> str | None:
+    """Return what the calculator said; without one the sum is worked out here."""
+    for exchange in conversation.exchanges:
+        if expression in exchange.arguments.values() and exchange.failure is None:
+            given = exchange.findings.calculations.get(expression)
+            if given is None and not isinstance(exchange.result, (dict, list)):
+                given = str(exchange.result).rsplit("=", maxsplit=1)[-1].strip()
+            if given is not None:
+                return _readable(given)
+    if has_calculator:
+        return None
+    result = work_out(expression)
+    return None if result is None else _readable(result)
+
+
+def _readable(result: str) -> str:
+    try:
+        return readable_number(float(result))
+    except (ValueError, OverflowError):
+        return result[:100]
+
+
+def _derived(
+    derivation: Derivation, result: str, citations: Citations, points: Sequence[Point]
+) -> list[Point]:
+    said = derivation.words.format(result=f"**{result}**")
+    text = f"{said} (`{derivation.expression}`, by the rule in {citations.cite(derivation.rule)})."
+    return [] if any(point.text == text for point in points) else [Point(text, is_calculation=True)]
+
+
+def _cited(sentence: Sentence, citations: Citations, facet: Facet) -> str:
+    text = displayed(sentence)
+    if facet.kind == "number" and not sentence.cells:
+        figures = list(_FIGURE.finditer(text))
+        if len(figures) == 1:
+            start, end = figures[0].span()
+            text = f"{text[:start]}**{text[start:end]}**{text[end:]}"
+    return f"{text} {citations.cite(sentence)}"
+
+
+def _section(best: Sentence, facet: Facet, corpus: Corpus) -> list[Sentence]:
+    """Return the sentence, or for a broad question the section that it stands in."""
+    if not facet.is_broad or not is_headed(best, facet):
+        return [best]
+    section = [
+        sentence
+        for sentence in corpus.sentences
+        if sentence.document is best.document and sentence.heading == best.heading
+    ]
+    start = max(0, section.index(best) + 1 - _SECTION)
+    return section[start : start + _SECTION]
+
+
+def _extras(facets: Sequence[Facet], corpus: Corpus, taken: Sequence[Sentence]) -> list[Ranked]:
+    """Return a few more sentences that are nearly as good and say something new."""
+    pool: dict[str, Ranked] = {}
+    for facet in facets:
+        ranked = corpus.rank(facet)
+        for item in ranked[:12]:
+            fair = item.score >= _FAIR_SCORE * ranked[0].score and item.coverage >= _FAIR_COVERAGE
+            fair = fair and (facet.kind == "any" or fits_kind(item.sentence.text, facet))
+            if fair and item.sentence not in taken:
+                known = pool.get(item.sentence.text)
+                if known is None or known.score < item.score:
+                    pool[item.sentence.text] = item
+    ordered = sorted(pool.values(), key=lambda item: (-item.score, item.sentence.text))
+    return diverse(ordered, min(_EXTRAS, max(0, _SECTION - len(taken))), taken)
+
+
+def _missing_note(missing: Sequence[Facet]) -> str:
+    asked = "; ".join(f"“{facet.text.rstrip('?. ')}”" for facet in missing[:3])
+    return f"Nothing was found on {asked}."

@@ -1,0 +1,91 @@
+"""What a model call costs in US dollars; a price that is not known is None, never zero."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.adapters.models.base import Usage
+
+BUILTIN = "builtin"
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars per million tokens. Without a price of their own, cached tokens cost `input`."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+
+    def cost(self, usage: Usage) -> float:
+        """Return the cost of a call in US dollars."""
+        plain = max(usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens, 0)
+        cached = self.input if self.cached is None else self.cached
+        written = self.input if self.cache_write is None else self.cache_write
+        return (
+            plain * self.input
+            + usage.cached_tokens * cached
+            + usage.cache_write_tokens * written
+            + usage.output_tokens * self.output
+        ) / _MILLION
+
+
+PriceTable = Mapping[str, Price]
+"""Prices that go before the published ones, by `provider/model`, or by `model` for any provider."""
+
+
+def price(
+    provider: str | None,
+    model: str,
+    usage: Usage,
+    at: datetime,
+    *,
+    overrides: PriceTable | None = None,
+    names: tuple[str, ...] = (),
+) -> float | None:
+    """Return what a call cost in US dollars, or None where nobody knows.
+
+    Args:
+        provider: Whose price list counts, or the address of its API; None for a server whose
+            prices nobody publishes, such as one on the own machine.
+        model: The model's name at the provider.
+        usage: The tokens of the call.
+        at: When the call was made, since prices change.
+        overrides: Prices that go before the published ones.
+        names: More provider names under which `overrides` may list the model.
+    """
+    listed = _listed(overrides or {}, model, (*names, *((provider,) if provider else ())))
+    if listed is not None:
+        return listed.cost(usage)
+    if provider == BUILTIN:
+        return 0.0
+    return None if provider is None else _published(provider, model, usage, at)
+
+
+def _listed(table: PriceTable, model: str, providers: tuple[str, ...]) -> Price | None:
+    for key in (*(f"{provider}/{model}" for provider in providers), model):
+        if key in table:
+            return table[key]
+    return None
+
+
+def _published(provider: str, model: str, usage: Usage, at: datetime) -> float | None:
+    from genai_prices import Usage as PricedUsage
+    from genai_prices import calc_price
+
+    tokens = PricedUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+    )
+    try:
+        if "://" in provider:
+            found = calc_price(tokens, model, provider_api_url=provider, genai_request_timestamp=at)
+        else:
+            found = calc_price(tokens, model, provider_id=provider, genai_request_timestamp=at)
+    except (LookupError, ValueError):  # an unknown model, or tokens its price list cannot express
+        return None
+    return float(found.total_price)

@@ -1,0 +1,1 @@
+"""Transports that carry out tool calls, and the code behind some builtin tools."""

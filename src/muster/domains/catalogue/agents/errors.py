@@ -1,0 +1,27 @@
+"""What can go wrong with agents."""
+
+from muster.kernel.errors import BadRequest, Conflict, Invalid, NotFound
+
+
+class AgentNotFound(NotFound):
+    code, title = "agent_not_found", "No such agent in this project"
+
+
+class AgentKeyTaken(Conflict):
+    code, title = "agent_key_taken", "An agent with this key exists in the project"
+
+
+class AgentVersionNotFound(NotFound):
+    code, title = "agent_version_not_found", "The agent has no such version"
+
+
+class AgentNotReady(Conflict):
+    code, title = "agent_not_ready", "The agent is not fully configured and cannot be used"
+
+
+class AgentYamlInvalid(Invalid):
+    code, title = "agent_yaml_invalid", "The YAML does not describe an agent"
+
+
+class AgentSpecInvalid(BadRequest):
+    code, title = "agent_spec_invalid", "The definition of the agent is not valid"

@@ -1,0 +1,34 @@
+"""From a row to what the API shows: every documented spelling."""
+
+from typing import Any
+
+from muster.domains.catalogue.agents.models import Agent
+from muster.domains.catalogue.agents.readiness import ConfigurationStatus
+from muster.domains.catalogue.agents.schemas import AgentOut
+
+
+def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut:
+    """Return an agent as the API shows it."""
+    spec: dict[str, Any] = agent.spec
+    provider, _, model = (spec.get("llm") or "").rpartition("/")
+    return AgentOut.model_validate(
+        {
+            **spec,
+            "id": agent.id,
+            "agent_id": agent.id,
+            "key": agent.key,
+            "agent_key": agent.key,
+            "system_prompt": spec.get("instructions"),
+            "enabled_tools": spec.get("tools", []),
+            "llm_provider": provider or None,
+            "llm_model": model or None,
+            "status": agent.status,
+            "is_started": agent.is_started,
+            "active": agent.is_active,
+            "version": agent.version,
+            "configuration_status": status,
+            "group_id": agent.project_id,
+            "created_at": agent.created_at,
+            "updated_at": agent.updated_at,
+        }
+    )

@@ -1,0 +1,145 @@
+"""Whether an agent can be used, and if not, what it lacks."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.catalogue.agents.errors import AgentNotFound, AgentNotReady
+from muster.domains.catalogue.agents.models import Agent
+from muster.domains.catalogue.agents.spec import AgentSpec
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class ModelChecks(Protocol):
+    """Says what is wrong with a reference to a model; None when it can be called."""
+
+    async def problem(self, project_id: str, reference: str) -> str | None: ...
+
+
+class ToolChecks(Protocol):
+    """Says what is wrong with the tools of an agent."""
+
+    async def problems(
+        self, project_id: str, names: list[str], configs: Mapping[str, dict[str, Any]]
+    ) -> list[tuple[str, str]]:
+        """Return (tool, what is wrong) for each tool that cannot be used."""
+        ...
+
+
+class Issue(BaseModel):
+    """One thing that an agent lacks."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ConfigurationStatus(BaseModel):
+    """Whether an agent can be used. `placeholders` are the inputs that its texts name."""
+
+    is_ready: bool
+    issues: list[Issue]
+    placeholders: list[str]
+    summary: str
+
+
+def placeholders_of(spec: AgentSpec) -> list[str]:
+    """Return the names of the placeholders in the agent's texts, in order."""
+    texts = (spec.role, spec.goal, spec.backstory, spec.instructions, spec.prompt)
+    found = [m for text in texts if text for m in _BRACES.findall(text) if _NAME.fullmatch(m)]
+    return list(dict.fromkeys(found))
+
+
+async def configuration_status(
+    project_id: str, spec: AgentSpec, models: ModelChecks, tools: ToolChecks
+) -> ConfigurationStatus:
+    """Look at everything that an agent refers to."""
+    issues: list[Issue] = []
+    if not spec.llm:
+        text = "The agent names no model; set llm, for example to builtin/extractive."
+        issues.append(Issue(field="llm", code="model_missing", message=text))
+    elif problem := await models.problem(project_id, spec.llm):
+        issues.append(Issue(field="llm", code="model_unavailable", message=problem))
+    for tool, problem in await tools.problems(project_id, spec.tools, spec.tool_configs):
+        issues.append(Issue(field=f"tools.{tool}", code="tool_unavailable", message=problem))
+    issues += _text_issues(spec)
+    count = len(issues)
+    summary = "Everything is configured." if not count else f"{count} thing(s) are missing."
+    return ConfigurationStatus(
+        is_ready=not issues,
+        issues=issues,
+        placeholders=placeholders_of(spec),
+        summary=summary,
+    )
+
+
+def _text_issues(spec: AgentSpec) -> list[Issue]:
+    issues: list[Issue] = []
+    for field in ("role", "goal", "backstory", "instructions", "prompt"):
+        for name in _BRACES.findall(getattr(spec, field) or ""):
+            looks_meant = name and len(name) <= 64 and re.fullmatch(r"[\w .-]+", name)  # noqa: PLR2004
+            if looks_meant and not _NAME.fullmatch(name):
+                text = f"{{{name}}} is no placeholder: use letters, digits and underscores."
+                issues.append(Issue(field=field, code="placeholder_invalid", message=text))
+    return issues
+
+
+async def find_agent(
+    session: AsyncSession, project_id: str, reference: str, *, deleted: bool = False
+) -> Agent:
+    """Return an agent by id, key or name, in this order; raises `AgentNotFound`.
+
+    Args:
+        session: A session of the database.
+        project_id: The project that the agent must belong to.
+        reference: Id, key or name.
+        deleted: Take deleted agents too, by their id.
+    """
+    query = select(Agent).where(Agent.project_id == project_id)
+    by_id = await session.scalar(query.where(Agent.id == reference))
+    if by_id is not None and (deleted or by_id.is_active):
+        return by_id
+    named = query.where(
+        Agent.deleted_at.is_(None), or_(Agent.key == reference, Agent.name == reference)
+    )
+    found = (await session.scalars(named.order_by(Agent.created_at))).all()
+    for agent in sorted(found, key=lambda a: a.key != reference):
+        return agent
+    raise AgentNotFound
+
+
+async def ready_snapshot(
+    session: AsyncSession,
+    agent: Agent,
+    models: ModelChecks,
+    tools: ToolChecks,
+    *,
+    model: str | None = None,
+) -> dict[str, Any]:
+    """Return the frozen definition that a run is ruled by; raises `AgentNotReady`.
+
+    Args:
+        session: Unused beyond the agent that was read with it; nothing is held while asking.
+        agent: The agent.
+        models: Answers for the model.
+        tools: Answers for the tools.
+        model: A model to use in place of the agent's own.
+    """
+    await session.rollback()
+    spec = AgentSpec.model_validate(agent.spec)
+    if model:
+        spec = spec.model_copy(update={"llm": model})
+    status = await configuration_status(agent.project_id, spec, models, tools)
+    if not status.is_ready:
+        missing = "; ".join(issue.message for issue in status.issues)
+        raise AgentNotReady(
+            f"The agent {agent.name} cannot run yet: {missing}",
+            details={"issues": [issue.model_dump() for issue in status.issues]},
+        )
+    return {"agent": spec.model_dump(mode="json"), "model": spec.llm, "version": agent.version}

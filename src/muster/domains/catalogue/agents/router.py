@@ -1,0 +1,197 @@
+"""HTTP surface of agents."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+
+from muster.domains.catalogue.agents.errors import (
+    AgentKeyTaken,
+    AgentNotFound,
+    AgentVersionNotFound,
+    AgentYamlInvalid,
+)
+from muster.domains.catalogue.agents.models import Agent, AgentVersion
+from muster.domains.catalogue.agents.notations import read_yaml, write_yaml
+from muster.domains.catalogue.agents.presenting import present
+from muster.domains.catalogue.agents.readiness import (
+    ConfigurationStatus,
+    ModelChecks,
+    ToolChecks,
+    configuration_status,
+)
+from muster.domains.catalogue.agents.schemas import (
+    AgentCreate,
+    AgentDiff,
+    AgentImport,
+    AgentList,
+    AgentOut,
+    AgentPatch,
+    AgentReplace,
+    AgentVersionOut,
+    DiffParams,
+)
+from muster.domains.catalogue.agents.service import AgentService
+from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.kernel.http import Reading, Router, Writing, problems
+from muster.kernel.paging import ListParams, Page, Rows
+from muster.platform.access import Caller, Scope, requires
+
+router = Router("/agents", tag="Agents")
+
+CanRead = Annotated[Caller, requires(Scope.AGENTS_READ)]
+CanWrite = Annotated[Caller, requires(Scope.AGENTS_WRITE)]
+
+
+class Readiness:
+    """Says of an agent whether it can be used, with the models and tools of this process."""
+
+    def __init__(self, models: ModelChecks, tools: ToolChecks) -> None:
+        self._models, self._tools = models, tools
+
+    async def of(self, agent: Agent) -> ConfigurationStatus:
+        """Return what the agent lacks."""
+        spec = AgentSpec.model_validate(agent.spec)
+        return await configuration_status(agent.project_id, spec, self._models, self._tools)
+
+    async def shown(self, agent: Agent) -> AgentOut:
+        """Return the agent with its status of configuration."""
+        return present(agent, await self.of(agent))
+
+
+async def _reader(session: Reading, caller: CanRead) -> AgentService:
+    return AgentService(session, caller)
+
+
+async def _writer(caller: CanWrite, session: Writing) -> AgentService:
+    return AgentService(session, caller)
+
+
+async def _readiness(connection: HTTPConnection) -> Readiness:
+    state = connection.app.state
+    return Readiness(state.models, state.tools)
+
+
+Reader = Annotated[AgentService, Depends(_reader)]
+Writer = Annotated[AgentService, Depends(_writer)]
+Checks = Annotated[Readiness, Depends(_readiness)]
+
+
+@router.get("", response_model=Page[AgentOut])
+async def list_agents(agents: Reader, params: Annotated[AgentList, Query()]) -> Rows[AgentOut]:
+    """List the agents of the project, newest first. `configuration_status` is left to `get`."""
+    rows = await agents.list(params)
+    shown = [present(agent) for agent in rows.items]
+    return Rows(shown, rows.total, rows.limit, rows.offset, rows.has_more)
+
+
+@router.post("", status_code=201, responses=problems(AgentKeyTaken))
+async def create_agent(agents: Writer, body: AgentCreate) -> AgentOut:
+    """Create an agent.
+
+    An agent that names an unknown model or tool is saved all the same; `configuration_status` says
+    what it lacks, and running it is refused until that is there.
+    """
+    return present(await agents.create(body))
+
+
+@router.post("/import", status_code=201, responses=problems(AgentYamlInvalid, AgentKeyTaken))
+async def import_agent(agents: Writer, body: AgentImport) -> AgentOut:
+    """Create an agent from a YAML file, or change the one with its key when told to."""
+    spec = read_yaml(body.yaml)
+    known = await agents.find_key(spec.key) if body.overwrite and spec.key else None
+    return present(await agents.replace(known.id, spec) if known else await agents.create(spec))
+
+
+@router.get("/{agent_id}", responses=problems(AgentNotFound))
+async def get_agent(agents: Reader, checks: Checks, agent_id: str) -> AgentOut:
+    """Get an agent and whether it can be used."""
+    return await checks.shown(await agents.get(agent_id))
+
+
+@router.put("/{agent_id}", responses=problems(AgentNotFound, AgentKeyTaken))
+async def update_agent(agents: Writer, agent_id: str, body: AgentPatch) -> AgentOut:
+    """Change the given fields of an agent; the others keep their values."""
+    return present(await agents.change(agent_id, body.changes()))
+
+
+@router.patch("/{agent_id}", responses=problems(AgentNotFound, AgentKeyTaken))
+async def patch_agent(agents: Writer, agent_id: str, body: AgentPatch) -> AgentOut:
+    """Change the given fields of an agent; the others keep their values."""
+    return present(await agents.change(agent_id, body.changes()))
+
+
+@router.put("/{agent_id}/full", responses=problems(AgentNotFound, AgentKeyTaken))
+async def replace_agent(agents: Writer, agent_id: str, body: AgentReplace) -> AgentOut:
+    """Replace the whole definition of an agent; what is left out gets its default."""
+    return present(await agents.replace(agent_id, body))
+
+
+@router.delete("/{agent_id}", status_code=204, responses=problems(AgentNotFound))
+async def delete_agent(agents: Writer, agent_id: str) -> None:
+    """Deactivate an agent. Its runs keep their snapshot; `include_inactive` still lists it."""
+    await agents.delete(agent_id)
+
+
+@router.post("/{agent_id}/start", responses=problems(AgentNotFound))
+async def start_agent(agents: Writer, agent_id: str) -> AgentOut:
+    """Let an agent take tasks from its queue. It can be run directly without."""
+    return present(await agents.start(agent_id))
+
+
+@router.post("/{agent_id}/stop", responses=problems(AgentNotFound))
+async def stop_agent(agents: Writer, agent_id: str) -> AgentOut:
+    """Let an agent take no more tasks from its queue; what it is doing goes on."""
+    return present(await agents.stop(agent_id))
+
+
+@router.get(
+    "/{agent_id}/export",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"application/yaml": {}}}, **problems(AgentNotFound)},
+)
+async def export_agent(agents: Reader, agent_id: str) -> PlainTextResponse:
+    """Get an agent as a YAML file that `import` and `muster run` read."""
+    agent = await agents.get(agent_id)
+    text = write_yaml(AgentSpec.model_validate(agent.spec))
+    return PlainTextResponse(text, media_type="application/yaml")
+
+
+@router.get(
+    "/{agent_id}/versions",
+    response_model=Page[AgentVersionOut],
+    responses=problems(AgentNotFound),
+)
+async def list_agent_versions(
+    agents: Reader, agent_id: str, params: Annotated[ListParams, Query()]
+) -> Rows[AgentVersion]:
+    """List the versions of an agent's definition, newest first."""
+    return await agents.versions(agent_id, params)
+
+
+@router.get("/{agent_id}/versions/diff", responses=problems(AgentNotFound, AgentVersionNotFound))
+async def diff_agent_versions(
+    agents: Reader, agent_id: str, params: Annotated[DiffParams, Query()]
+) -> AgentDiff:
+    """Compare two versions of an agent field by field."""
+    return await agents.diff(agent_id, params.from_version, params.to_version)
+
+
+@router.get(
+    "/{agent_id}/versions/{version}",
+    response_model=AgentVersionOut,
+    responses=problems(AgentNotFound, AgentVersionNotFound),
+)
+async def get_agent_version(agents: Reader, agent_id: str, version: int) -> AgentVersion:
+    """Get one version of an agent's definition."""
+    return await agents.version(agent_id, version)
+
+
+@router.post(
+    "/{agent_id}/versions/{version}/restore",
+    responses=problems(AgentNotFound, AgentVersionNotFound),
+)
+async def restore_agent_version(agents: Writer, agent_id: str, version: int) -> AgentOut:
+    """Make an earlier version the present one; it becomes a new version."""
+    return present(await agents.restore(agent_id, version))

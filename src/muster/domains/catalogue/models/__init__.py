@@ -1,0 +1,34 @@
+"""Models: those of a project and those of the environment, and how a name becomes a call."""
+
+from muster.domains.catalogue.models.catalogue import CallableModel, ModelCatalogue
+from muster.domains.catalogue.models.errors import (
+    ModelDisabled,
+    ModelNameTaken,
+    ModelNotFound,
+    ModelNotReady,
+    ModelReadOnly,
+    ModelUnknown,
+    OfflineProviderBlocked,
+)
+from muster.domains.catalogue.models.providers import (
+    BUILTIN_MODEL,
+    Environment,
+    RuntimeProfile,
+    providers_from_environment,
+)
+
+__all__ = [
+    "BUILTIN_MODEL",
+    "CallableModel",
+    "Environment",
+    "ModelCatalogue",
+    "ModelDisabled",
+    "ModelNameTaken",
+    "ModelNotFound",
+    "ModelNotReady",
+    "ModelReadOnly",
+    "ModelUnknown",
+    "OfflineProviderBlocked",
+    "RuntimeProfile",
+    "providers_from_environment",
+]

@@ -1,0 +1,7 @@
+"""Tools: what agents can do, from which source ever, with a schema, a switch and a way to call."""
+
+from muster.domains.catalogue.tools.binding import BoundTool, ToolContext
+from muster.domains.catalogue.tools.catalogue import ToolCatalogue
+from muster.domains.catalogue.tools.services import ToolServices
+
+__all__ = ["BoundTool", "ToolCatalogue", "ToolContext", "ToolServices"]

@@ -1,0 +1,29 @@
+"""What tools need from the process."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from muster.adapters.tools.mcp import McpPool
+from muster.kernel.db import Database
+from muster.kernel.egress import Egress
+
+ReadSecret = Callable[[str, str], Awaitable[str]]
+"""`(project_id, name)` to the value of a secret of the vault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolServices:
+    """Long-lived parts of a process that tools use.
+
+    `documents` holds a folder of files per project, which tools read and never write.
+    """
+
+    database: Database
+    egress: Egress
+    mcp: McpPool
+    read_secret: ReadSecret
+    documents: Path
+    workspace_bytes: int
+    searxng_url: str | None
+    default_timeout_s: float

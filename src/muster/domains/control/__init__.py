@@ -1,0 +1,1 @@
+"""What runs may do: the gate and the approvals."""

@@ -1,0 +1,117 @@
+"""What runs do with approvals: ask, read what was decided, withdraw."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.control.approvals.events import ApprovalRequested, ApprovalWithdrawn
+from muster.domains.control.approvals.models import Approval
+from muster.domains.control.approvals.requests import ApprovalRequest, StepApproval
+from muster.kernel import clock
+from muster.kernel.ids import new_id
+from muster.platform import events
+from muster.platform.access import Caller
+
+PENDING = "pending"
+
+
+async def ask(
+    session: AsyncSession,
+    caller: Caller,
+    *,
+    run_id: str,
+    agent_id: str | None,
+    requests: Sequence[ApprovalRequest],
+) -> list[str]:
+    """Put questions about steps of a run; one that is open already is not asked twice.
+
+    Returns the ids of the open approvals.
+    """
+    statement = select(Approval).where(Approval.run_id == run_id, Approval.status == PENDING)
+    open_ones = {
+        (a.step_key, a.kind, a.arguments_hash): a.id for a in await session.scalars(statement)
+    }
+    ids: list[str] = []
+    for request in requests:
+        known = open_ones.get((request.step_key, request.kind, request.arguments_hash))
+        ids.append(known or _add(session, caller, run_id, agent_id, request))
+    await session.flush()
+    return ids
+
+
+def _add(
+    session: AsyncSession,
+    caller: Caller,
+    run_id: str,
+    agent_id: str | None,
+    request: ApprovalRequest,
+) -> str:
+    approval = Approval(
+        id=new_id(),
+        project_id=caller.project_id,
+        kind=request.kind,
+        run_id=run_id,
+        step_key=request.step_key,
+        agent_id=agent_id,
+        title=request.title[:255],
+        description=request.description,
+        details=request.subject,
+        arguments_hash=request.arguments_hash,
+        arguments_schema=request.arguments_schema,
+        choices=request.choices,
+        requested_by_id=caller.id,
+        requested_by_name=caller.name,
+    )
+    session.add(approval)
+    fact = ApprovalRequested(
+        approval_id=approval.id,
+        kind=request.kind,
+        title=approval.title,
+        run_id=run_id,
+        agent_id=agent_id,
+    )
+    events.record(session, caller, fact)
+    return approval.id
+
+
+async def decisions_of(session: AsyncSession, run_id: str) -> list[StepApproval]:
+    """Return what was decided about the steps of a run, oldest first."""
+    statement = (
+        select(Approval)
+        .where(Approval.run_id == run_id, Approval.status.in_(["approved", "rejected"]))
+        .order_by(Approval.decided_at)
+    )
+    return [
+        StepApproval(
+            id=a.id,
+            kind=a.kind,
+            step_key=a.step_key or "",
+            approved=a.status == "approved",
+            arguments_hash=a.arguments_hash or "",
+            arguments=a.arguments,
+            choice=a.choice,
+            decided_by=a.decided_by_name or "",
+            reason=a.reason,
+        )
+        for a in await session.scalars(statement)
+    ]
+
+
+async def has_open(session: AsyncSession, run_id: str) -> bool:
+    """Tell whether a run still waits for somebody."""
+    statement = select(Approval.id).where(Approval.run_id == run_id, Approval.status == PENDING)
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def withdraw(session: AsyncSession, caller: Caller, run_id: str) -> None:
+    """Take back what a run still asks: it has ended."""
+    statement = (
+        update(Approval)
+        .where(Approval.run_id == run_id, Approval.status == PENDING)
+        .values(status="cancelled", decided_at=clock.now(), updated_at=clock.now())
+        .returning(Approval.id)
+    )
+    for approval_id in (await session.scalars(statement)).all():
+        fact = ApprovalWithdrawn(approval_id=approval_id, run_id=run_id)
+        events.record(session, caller, fact)

@@ -1,0 +1,57 @@
+"""The gate itself: asks every check, takes the strictest answer, and tells them how it went."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from muster.domains.control.gate.decision import Action, Decision, Finding, IntendedStep
+
+
+class Check(Protocol):
+    """One kind of rule. Policies, budgets and breakers are checks like the limits of an agent.
+
+    `judge` looks at a step before it happens and may take a hold on what it will use up; `settle`
+    is called once for each step that was allowed, when it is known whether it came off, so that a
+    hold can be turned into what was really used.
+    """
+
+    name: str
+
+    async def judge(self, step: IntendedStep) -> Sequence[Finding]:
+        """Return what is to be said about the step; nothing means it may happen."""
+        ...
+
+    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+        """Take note of how an allowed step ended; `cost` in US dollars, None where unknown."""
+        ...
+
+
+class Gate:
+    """Judges intended steps.
+
+    Every check is asked, also when one has already refused: the journal then shows all that was
+    wrong, and a dry run over stored steps says the same as the live one.
+    """
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self.checks = tuple(checks)
+
+    async def evaluate(self, step: IntendedStep) -> Decision:
+        """Return the decision about a step."""
+        findings: list[Finding] = []
+        for check in self.checks:
+            findings.extend(await check.judge(step))
+        if not findings:
+            return _ALLOWED
+        return Decision(
+            action=max((f.action for f in findings), key=lambda action: action.weight),
+            findings=tuple(findings),
+            wait_s=max(f.wait_s for f in findings),
+        )
+
+    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+        """Tell every check how an allowed step ended."""
+        for check in self.checks:
+            await check.settle(step, succeeded=succeeded, cost=cost)
+
+
+_ALLOWED = Decision(action=Action.ALLOW)

@@ -1,0 +1,41 @@
+"""Journal: runs and their steps, the one record from which everything else is read."""
+
+from muster.domains.work.journal.models import Intent, Run, Step
+from muster.domains.work.journal.moves import IllegalRunMove, RunAction, transition
+from muster.domains.work.journal.reading import (
+    JournalReader,
+    StepRow,
+    Verification,
+    load_value,
+)
+from muster.domains.work.journal.statuses import (
+    ACTIVE,
+    FINAL,
+    RunStatus,
+    StepKind,
+    StepStatus,
+)
+from muster.domains.work.journal.writer import Appended, Fenced, JournalWriter, NewStep, run_topic
+
+__all__ = [
+    "ACTIVE",
+    "FINAL",
+    "Appended",
+    "Fenced",
+    "IllegalRunMove",
+    "Intent",
+    "JournalReader",
+    "JournalWriter",
+    "NewStep",
+    "Run",
+    "RunAction",
+    "RunStatus",
+    "Step",
+    "StepKind",
+    "StepRow",
+    "StepStatus",
+    "Verification",
+    "load_value",
+    "run_topic",
+    "transition",
+]

@@ -1,0 +1,87 @@
+"""The one table of legal moves of a run, guarded in SQL."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.work.journal.models import Run
+from muster.domains.work.journal.statuses import ACTIVE, RunStatus
+from muster.kernel import clock
+from muster.kernel.errors import Conflict
+
+
+class RunAction(StrEnum):
+    """What can be done with a run; each is one row of the table of moves."""
+
+    PREPARE = "prepare"
+    START = "start"
+    WAIT = "wait"
+    WAKE = "wake"
+    REQUEUE = "requeue"
+    STOP = "stop"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    STOPPED = "stopped"
+    REJECT = "reject"
+    RESUME = "resume"
+
+
+_S = RunStatus
+_UNDER_WAY = frozenset({_S.PREPARING, _S.RUNNING, _S.STOPPING})
+
+MOVES: dict[RunAction, tuple[frozenset[RunStatus], RunStatus]] = {
+    RunAction.PREPARE: (frozenset({_S.PENDING, _S.PREPARING, _S.RUNNING}), _S.PREPARING),
+    RunAction.START: (frozenset({_S.PREPARING}), _S.RUNNING),
+    RunAction.WAIT: (frozenset({_S.RUNNING}), _S.WAITING_FOR_APPROVAL),
+    RunAction.WAKE: (frozenset({_S.WAITING_FOR_APPROVAL}), _S.PENDING),
+    RunAction.REQUEUE: (_UNDER_WAY, _S.PENDING),
+    RunAction.STOP: (frozenset({_S.PREPARING, _S.RUNNING}), _S.STOPPING),
+    RunAction.COMPLETE: (frozenset({_S.RUNNING, _S.STOPPING}), _S.COMPLETED),
+    RunAction.FAIL: (_UNDER_WAY | {_S.PENDING}, _S.FAILED),
+    RunAction.CANCEL: (ACTIVE, _S.CANCELLED),
+    RunAction.STOPPED: (ACTIVE, _S.STOPPED),
+    RunAction.REJECT: (frozenset({_S.RUNNING, _S.WAITING_FOR_APPROVAL}), _S.REJECTED),
+    # Taking a stopped, cancelled or failed run up again is the one way out of a final status; it
+    # is asked for by a person and keeps the journal.
+    RunAction.RESUME: (frozenset({_S.STOPPED, _S.CANCELLED, _S.FAILED}), _S.PENDING),
+}
+
+
+class IllegalRunMove(Conflict):
+    code, title = "illegal_run_move", "The run's status does not allow this"
+
+
+async def transition(
+    session: AsyncSession,
+    run_id: str,
+    action: RunAction,
+    *,
+    fence: int | None = None,
+    **changes: Any,
+) -> RunStatus:
+    """Move a run, or raise `IllegalRunMove`; one UPDATE that names the statuses it may leave.
+
+    Args:
+        session: The unit of work.
+        run_id: The run.
+        action: What is done with it.
+        fence: The mover's fence; a run that another process has taken up does not move.
+        changes: Other columns to set in the same statement.
+    """
+    sources, target = MOVES[action]
+    values: dict[str, Any] = {"status": target.value, "updated_at": clock.now(), **changes}
+    if target.is_final:
+        values.setdefault("completed_at", clock.now())
+        values["executor_id"] = None
+    statement = update(Run).where(Run.id == run_id, Run.status.in_([s.value for s in sources]))
+    if fence is not None:
+        statement = statement.where(Run.fence == fence)
+    moved = await session.execute(statement.values(values).returning(Run.id))
+    if moved.scalar_one_or_none() is None:
+        raise IllegalRunMove(
+            f"The run cannot {action.value.replace('_', ' ')} in its present status."
+        )
+    return target

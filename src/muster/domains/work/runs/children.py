@@ -1,0 +1,93 @@
+"""Runs that a run starts: an agent that asks another agent.
+
+A child is executed in the process of its parent, inside the parent's step, so that it needs no
+place in the queue and cannot wait for one that its parent holds. It has a journal of its own. The
+parent's step is found again after a crash by the pair of parent run and step, so that the child
+goes on where it stopped.
+"""
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from muster.adapters.tools.base import ToolOutcome
+from muster.domains.catalogue.agents import find_agent, ready_snapshot
+from muster.domains.work.journal import Run, RunStatus
+from muster.domains.work.runs import lifecycle
+from muster.domains.work.runs.creation import NewRun, insert_run
+from muster.domains.work.runs.parts import RunParts
+
+if TYPE_CHECKING:
+    from muster.domains.work.runs.execution import Segment
+
+MAX_DEPTH = 4
+
+
+async def run_child(
+    parts: RunParts, parent: "Segment", reference: str, prompt: str, step_key: str
+) -> ToolOutcome:
+    """Run another agent to its end and return its answer."""
+    if parent.depth + 1 >= MAX_DEPTH:
+        return _error("too_deep", f"Agents may ask each other at most {MAX_DEPTH} levels deep.")
+    child = await _find(parts, parent.run.id, step_key)
+    if child is None:
+        child = await _create(parts, parent, reference, prompt, step_key)
+    if not child.is_final:
+        async with parts.database.write() as session:
+            taken = await lifecycle.take_up(
+                session, child.id, child.segment, parent.run.executor_id or ""
+            )
+        if taken is not None:
+            from muster.domains.work.runs.execution import Segment, conclude
+
+            await conclude(Segment(parts, taken, depth=parent.depth + 1))
+        child = await _reload(parts, child.id)
+    if child.status != RunStatus.COMPLETED:
+        text = child.status_reason or f"The agent's run ended as {child.status}."
+        return _error("agent_failed", text, run_id=child.id)
+    return ToolOutcome(
+        content={"agent": child.snapshot["agent"]["name"], "answer": child.result},
+        properties={"run_id": child.id},
+    )
+
+
+async def _find(parts: RunParts, parent_id: str, step_key: str) -> Run | None:
+    async with parts.database.read() as session:
+        statement = select(Run).where(Run.parent_run_id == parent_id, Run.parent_key == step_key)
+        child: Run | None = await session.scalar(statement)
+        return child
+
+
+async def _create(
+    parts: RunParts, parent: "Segment", reference: str, prompt: str, step_key: str
+) -> Run:
+    project = parent.run.project_id
+    async with parts.database.read() as session:
+        agent = await find_agent(session, project, reference)
+        snapshot = await ready_snapshot(session, agent, parts.models, parts.tools)
+    async with parts.database.write() as session:
+        return await insert_run(
+            session,
+            parent.caller,
+            NewRun(
+                agent=agent,
+                snapshot=snapshot,
+                inputs={"prompt": prompt},
+                name=f"{agent.name} for {parent.run.name}"[:255],
+                origin="agent",
+                timeout_s=parent.run.timeout_s,
+                priority=parent.run.priority,
+                parent_run_id=parent.run.id,
+                parent_key=step_key,
+            ),
+        )
+
+
+async def _reload(parts: RunParts, run_id: str) -> Run:
+    async with parts.database.read() as session:
+        return await session.get_one(Run, run_id)
+
+
+def _error(code: str, message: str, **properties: str) -> ToolOutcome:
+    content = {"error": code, "message": message}
+    return ToolOutcome(content=content, is_error=True, properties=dict(properties))

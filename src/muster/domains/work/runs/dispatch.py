@@ -1,0 +1,78 @@
+"""The dispatcher: finds runs that the engine does not know, and gives them to it.
+
+A run is committed first and submitted right after; a process that dies between the two leaves a
+pending run without a job. The same holds for a run whose job ended without ending the run.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from muster.domains.work.journal import IllegalRunMove, Run, RunAction, RunStatus
+from muster.domains.work.runs import lifecycle
+from muster.domains.work.runs.parts import RunParts
+from muster.kernel import clock
+from muster.kernel.logging import get_logger
+
+_INTERVAL_S = 5.0
+_PENDING_FOR = timedelta(seconds=3)
+_SILENT_FOR = timedelta(seconds=30)
+_BATCH = 500
+
+logger = get_logger(__name__)
+
+
+class Dispatcher:
+    """Looks for forgotten runs every few seconds."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._parts = parts
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                logger.exception("dispatch_failed")
+            await asyncio.sleep(_INTERVAL_S)
+
+    async def once(self) -> int:
+        """Give every forgotten run to the engine; returns how many there were."""
+        moment = clock.now()
+        waiting = Run.status == RunStatus.PENDING.value
+        at_work = Run.status.in_([RunStatus.PREPARING.value, RunStatus.RUNNING.value])
+        async with self._parts.database.read() as session:
+            statement = (
+                select(Run)
+                .where(
+                    Run.parent_run_id.is_(None),
+                    (waiting & (Run.updated_at < moment - _PENDING_FOR))
+                    | (at_work & (Run.updated_at < moment - _SILENT_FOR)),
+                )
+                .order_by(Run.priority, Run.created_at)
+                .limit(_BATCH)
+            )
+            runs = (await session.scalars(statement)).all()
+        if not runs:
+            return 0
+        known = await self._parts.engine.known([run.job_id for run in runs])
+        forgotten = [run for run in runs if run.job_id not in known]
+        for run in forgotten:
+            await self._again(run)
+        return len(forgotten)
+
+    async def _again(self, run: Run) -> None:
+        if run.status == RunStatus.PENDING:
+            await self._parts.engine.submit(lifecycle.job_of(run))
+            return
+        async with self._parts.database.write() as session:
+            current = await session.get_one(Run, run.id)
+            if current.segment != run.segment:
+                return
+            try:
+                await lifecycle.requeue(session, self._parts.engine, current, RunAction.REQUEUE)
+            except IllegalRunMove:
+                return
+        logger.warning("run_requeued", run_id=run.id)

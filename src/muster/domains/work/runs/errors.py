@@ -1,0 +1,19 @@
+"""What can go wrong with runs."""
+
+from muster.kernel.errors import BadRequest, Conflict, NotFound
+
+
+class RunNotFound(NotFound):
+    code, title = "run_not_found", "No such execution in this project"
+
+
+class RunTargetMissing(BadRequest):
+    code, title = "run_target_missing", "Say what to run: give agent_id"
+
+
+class ForkPointInvalid(Conflict):
+    code, title = "fork_point_invalid", "The run has no step with this number"
+
+
+class RunStillActive(Conflict):
+    code, title = "run_still_active", "The run has not ended"

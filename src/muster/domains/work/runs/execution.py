@@ -1,0 +1,291 @@
+"""One segment of a run: taken up, worked on, and brought to an end or to a wait."""
+
+import asyncio
+import time
+from typing import Any
+
+from sqlalchemy import select
+
+from muster.adapters.tools.base import ToolOutcome
+from muster.domains.catalogue.agents import AgentSpec
+from muster.domains.catalogue.tools import ToolContext
+from muster.domains.control import approvals
+from muster.domains.control.gate import Limits
+from muster.domains.work.journal import (
+    Fenced,
+    IllegalRunMove,
+    Intent,
+    JournalReader,
+    NewStep,
+    Run,
+    RunAction,
+    StepKind,
+    StepStatus,
+)
+from muster.domains.work.runs import lifecycle
+from muster.domains.work.runs.children import run_child
+from muster.domains.work.runs.forking import copy_shared_steps
+from muster.domains.work.runs.loop import AgentLoop, Answer
+from muster.domains.work.runs.memory import RunMemory
+from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.prompting import build_prompt
+from muster.domains.work.runs.steps import Refused, StepRunner, StopAsked, Suspended
+from muster.domains.work.runs.workspaces import prepare_workspace
+from muster.engine import JobContext, Stop
+from muster.kernel import clock, metrics
+from muster.kernel.errors import AppError
+from muster.kernel.logging import get_logger
+from muster.platform.access import Caller
+
+logger = get_logger(__name__)
+
+
+class RunTimedOut(AppError):
+    status, code, title = 504, "run_timeout", "The run took longer than it may"
+
+
+class Segment:
+    """The work on one run between being taken up and coming to an end or a wait.
+
+    Args:
+        depth: 0 for a run that was started, 1 for one that an agent of it started, and so on.
+    """
+
+    def __init__(self, parts: RunParts, run: Run, *, depth: int = 0) -> None:
+        self._parts, self.run, self.depth = parts, run, depth
+        self.caller = Caller.system(run.project_id)
+        self.memory = RunMemory(run, run.fence, run.started_at or clock.now())
+        self._begun = time.monotonic()
+
+    @property
+    def active_ms(self) -> int:
+        """Milliseconds of work, those of earlier segments included."""
+        return self.run.active_ms + round((time.monotonic() - self._begun) * 1000)
+
+    async def execute(self) -> Answer:
+        """Do the work; whatever ends or interrupts it is raised."""
+        parts, run = self._parts, self.run
+        spec = AgentSpec.model_validate(run.snapshot["agent"])
+        await copy_shared_steps(parts, run)
+        async with parts.database.read() as session:
+            rows = await JournalReader(session).steps(run.id)
+            intents = (
+                await session.scalars(select(Intent.key).where(Intent.run_id == run.id))
+            ).all()
+            decided = await approvals.decisions_of(session, run.id)
+        await self.memory.load(rows, intents, decided, parts.blobs)
+        workspace = await prepare_workspace(parts, run)
+        model = await parts.models.resolve(run.project_id, run.snapshot["model"])
+        model = model.with_settings(spec.settings)
+        tools = await parts.tools.bind(run.project_id, spec.tools, spec.tool_configs)
+        async with parts.database.write() as session:
+            started_at = await lifecycle.start(session, self.caller, run)
+        self.memory.started_at = started_at
+        runner = StepRunner(
+            memory=self.memory,
+            writer=parts.writer,
+            gate=parts.gate,
+            live=parts.live,
+            limits=Limits(
+                max_iter=spec.max_iter,
+                max_rpm=spec.max_rpm,
+                max_execution_time_s=spec.max_execution_time,
+            ),
+            agent=run.snapshot["agent"],
+            context=ToolContext(
+                project_id=run.project_id,
+                run_id=run.id,
+                agent_id=run.agent_id,
+                workspace=workspace,
+                ask_agent=self._ask_agent,
+            ),
+        )
+        await self._record_start(started_at)
+        prompt = build_prompt(spec, run.inputs, started_at)
+        loop = AgentLoop(runner, model, tools, output_schema=spec.output_schema)
+        async with asyncio.timeout(self._time_left(spec)) as bound:
+            try:
+                return await loop.run(prompt)
+            except TimeoutError:
+                if not bound.expired():
+                    raise
+                raise RunTimedOut(self._timeout_text(spec)) from None
+
+    def _time_left(self, spec: AgentSpec) -> float:
+        limit = min(self.run.timeout_s, spec.max_execution_time or self.run.timeout_s)
+        return max(0.0, limit - self.run.active_ms / 1000)
+
+    def _timeout_text(self, spec: AgentSpec) -> str:
+        if spec.max_execution_time and spec.max_execution_time <= self.run.timeout_s:
+            return f"The agent worked for its limit of {spec.max_execution_time:g} seconds."
+        return f"The run was active for its limit of {self.run.timeout_s} seconds."
+
+    async def _ask_agent(self, reference: str, prompt: str, step_key: str) -> ToolOutcome:
+        return await run_child(self._parts, self, reference, prompt, step_key)
+
+    async def _record_start(self, started_at: Any) -> None:
+        if self.memory.finished("start") is not None:
+            return
+        step = NewStep(
+            key="start",
+            kind=StepKind.TASK_START,
+            name=self.run.name,
+            started_at=started_at,
+            agent_id=self.run.agent_id,
+            input=self.run.inputs,
+            properties={"origin": self.run.origin, "agent_version": self.run.agent_version},
+        )
+        await self._append(step)
+
+    async def record_end(
+        self, status: StepStatus, output: Any, error: dict[str, Any] | None = None
+    ) -> None:
+        """Append what was interrupted and the last step of this segment."""
+        interrupted, self.memory.interrupted = self.memory.interrupted, []
+        for step in interrupted:
+            await self._append(step)
+        kind = StepKind.TASK_ERROR if status is StepStatus.ERROR else StepKind.TASK_END
+        moment = clock.now()
+        await self._append(
+            NewStep(
+                key=self.memory.attempt_key("end"),
+                kind=kind,
+                name=self.run.name,
+                started_at=moment,
+                ended_at=moment,
+                status=status,
+                agent_id=self.run.agent_id,
+                parent_key="start",
+                output=output,
+                error=error,
+            )
+        )
+
+    async def _append(self, step: NewStep) -> None:
+        appended = await self._parts.writer.append(self.run.id, self.memory.fence, [step])
+        self.memory.note(step, stop_requested=appended.stop_requested)
+
+    async def end(
+        self,
+        action: RunAction,
+        status: StepStatus,
+        *,
+        result: Any = None,
+        error: dict[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Bring the run to its end: the journal first, then the status."""
+        await self.record_end(status, result, error)
+        async with self._parts.database.write() as session:
+            await lifecycle.finish(
+                session,
+                self.caller,
+                self.run,
+                action,
+                reason=reason,
+                fence=self.memory.fence,
+                result=result,
+                error=error,
+                active_ms=self.active_ms,
+            )
+
+    async def wait(self, suspended: Suspended) -> None:
+        """Let the run wait for people."""
+        async with self._parts.database.write() as session:
+            await lifecycle.wait(
+                session,
+                self.caller,
+                self.run,
+                suspended.requests,
+                active_ms=self.active_ms,
+                engine=self._parts.engine,
+            )
+
+
+class RunExecutor:
+    """The engine's handler for runs."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._parts = parts
+
+    async def handle(self, job: JobContext) -> None:
+        """Execute one segment of a run."""
+        payload = job.job.payload
+        async with self._parts.database.write() as session:
+            run = await lifecycle.take_up(
+                session, payload["run_id"], payload["segment"], job.executor_id
+            )
+        if run is None:
+            return
+        segment = Segment(self._parts, run)
+        metrics.RUNS_ACTIVE.inc()
+        try:
+            await conclude(segment)
+        except asyncio.CancelledError:
+            if job.stop in {Stop.CANCELLED, Stop.TIMEOUT}:
+                await asyncio.shield(self._interrupted(segment))
+            raise
+        finally:
+            metrics.RUNS_ACTIVE.dec()
+
+    async def _interrupted(self, segment: Segment) -> None:
+        """Record what was under way when the run was cancelled or stopped by force."""
+        try:
+            await segment.record_end(StepStatus.CANCELLED, None)
+        except (Fenced, AppError):
+            logger.info("interrupted_run_not_recorded", run_id=segment.run.id)
+
+    async def lost(self, job_id: str, payload: dict[str, Any]) -> None:
+        """End a run whose process died, where the settings say that it is not to be resumed."""
+        async with self._parts.database.write() as session:
+            run = await session.get(Run, payload["run_id"])
+            if run is None or run.is_final or run.job_id != job_id:
+                return
+            caller = Caller.system(run.project_id)
+            await lifecycle.finish(
+                session, caller, run, RunAction.CANCEL, reason=lifecycle.RESTARTED
+            )
+
+
+async def conclude(segment: Segment) -> Answer | None:
+    """Execute a segment and bring the run to its end; returns the answer if there is one.
+
+    Raises `Suspended` for a child run only, whose parent has to wait as well.
+    """
+    run_id = segment.run.id
+    try:
+        answer = await segment.execute()
+        note = "The limit of iterations was reached." if answer.limit_reached else None
+        await segment.end(RunAction.COMPLETE, StepStatus.OK, result=answer.output, reason=note)
+        return answer
+    except Suspended as suspended:
+        await segment.wait(suspended)
+        if segment.depth:
+            # What is asked is asked by this run; its parent only waits for it.
+            raise Suspended([]) from suspended
+    except StopAsked:
+        partial = {"partial_results": segment.memory.partial_results()}
+        await segment.end(RunAction.STOPPED, StepStatus.CANCELLED, result=partial)
+    except Refused as refused:
+        action = RunAction.REJECT if refused.code == "rejected" else RunAction.FAIL
+        await _fail(segment, action, refused.code, refused.message)
+    except (Fenced, IllegalRunMove):
+        # Another process has the run, or somebody ended it meanwhile: it is not ours any more.
+        logger.info("run_taken_away", run_id=run_id)
+    except AppError as error:
+        await _fail(segment, RunAction.FAIL, error.code, error.detail)
+    except Exception:
+        logger.exception("run_crashed", run_id=run_id)
+        text = "The run failed for a reason inside the platform; its id finds it in the log."
+        await _fail(segment, RunAction.FAIL, "internal_error", text)
+    return None
+
+
+async def _fail(segment: Segment, action: RunAction, code: str, message: str) -> None:
+    error = {"code": code, "message": message}
+    partial = segment.memory.partial_results()
+    result = {"partial_results": partial} if partial else None
+    try:
+        await segment.end(action, StepStatus.ERROR, result=result, error=error, reason=message)
+    except (Fenced, IllegalRunMove):
+        logger.info("run_taken_away", run_id=segment.run.id)

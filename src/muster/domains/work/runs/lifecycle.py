@@ -1,0 +1,268 @@
+"""The moves of a run, each with its event, in one unit of work."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.catalogue.agents import set_activity
+from muster.domains.control import approvals
+from muster.domains.work.journal import (
+    Intent,
+    Run,
+    RunAction,
+    RunStatus,
+    run_topic,
+    transition,
+)
+from muster.domains.work.runs.events import (
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunFinished,
+    RunRejected,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    RunStopping,
+    RunWaiting,
+)
+from muster.engine import Engine, Job
+from muster.kernel import clock, metrics
+from muster.kernel.db import after_commit
+from muster.platform import events
+from muster.platform.access import Caller
+
+JOB_KIND = "run"
+RESTARTED = "Job cancelled - service was restarted while job was running"
+"""The documented reason of runs that a restart cancelled."""
+
+_FINISHED: dict[RunAction, type[RunFinished]] = {
+    RunAction.COMPLETE: RunCompleted,
+    RunAction.FAIL: RunFailed,
+    RunAction.CANCEL: RunCancelled,
+    RunAction.STOPPED: RunStopped,
+    RunAction.REJECT: RunRejected,
+}
+_BUSY = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
+
+
+def submit_later(session: AsyncSession, engine: Engine, run: Run) -> None:
+    """Give the run's present segment to the engine when the unit of work is committed.
+
+    A process that dies in between leaves a pending run without a job; the dispatcher finds it.
+    """
+    job = job_of(run)
+
+    async def submit() -> None:
+        await engine.submit(job)
+
+    after_commit(session, submit)
+
+
+def job_of(run: Run) -> Job:
+    """Return the engine's job for the present segment of a run."""
+    return Job(
+        id=run.job_id,
+        kind=JOB_KIND,
+        payload={"run_id": run.id, "segment": run.segment},
+        partition=run.project_id,
+        priority=run.priority,
+    )
+
+
+async def take_up(session: AsyncSession, run_id: str, segment: int, executor_id: str) -> Run | None:
+    """Take a run for this process: from now on only its new fence may append to the journal.
+
+    Returns None when there is nothing to do: the run ended, waits, or has a newer segment.
+    """
+    values: dict[str, Any] = {
+        "status": RunStatus.PREPARING.value,
+        "fence": Run.fence + 1,
+        "executor_id": executor_id,
+        "updated_at": clock.now(),
+    }
+    sources = [s.value for s in (RunStatus.PENDING, RunStatus.PREPARING, RunStatus.RUNNING)]
+    # A run that was asked to stop when its process died keeps the wish and its status.
+    stopping = update(Run).where(Run.status == RunStatus.STOPPING.value)
+    guarded = update(Run).where(Run.status.in_(sources))
+    for statement, changes in (
+        (guarded, values),
+        (stopping, {k: v for k, v in values.items() if k != "status"}),
+    ):
+        taken = await session.scalar(
+            statement.where(Run.id == run_id, Run.segment == segment)
+            .values(changes)
+            .returning(Run.id)
+        )
+        if taken is not None:
+            return await session.get_one(Run, run_id, populate_existing=True)
+    return None
+
+
+async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
+    """Move a run that was taken up to running; returns when it first started."""
+    first = run.started_at is None
+    started_at = run.started_at or clock.now()
+    if run.status != RunStatus.STOPPING:
+        await transition(session, run.id, RunAction.START, fence=run.fence, started_at=started_at)
+    if run.agent_id:
+        await set_activity(session, caller, run.agent_id, running=True)
+    event = RunStarted if first else RunResumed
+    events.record(
+        session,
+        caller,
+        event(run_id=run.id, name=run.name, agent_id=run.agent_id, segment=run.segment),
+    )
+    tell(session, run.id, RunStatus.RUNNING)
+    return started_at
+
+
+async def wait(
+    session: AsyncSession,
+    caller: Caller,
+    run: Run,
+    requests: Sequence[approvals.ApprovalRequest],
+    *,
+    active_ms: int,
+    engine: Engine,
+) -> None:
+    """Ask people and let the run wait, in one unit of work.
+
+    Without requests of its own the run waits for a run that it started.
+    """
+    asked = await approvals.ask(
+        session, caller, run_id=run.id, agent_id=run.agent_id, requests=requests
+    )
+    await transition(session, run.id, RunAction.WAIT, fence=run.fence, active_ms=active_ms)
+    events.record(
+        session,
+        caller,
+        RunWaiting(run_id=run.id, name=run.name, agent_id=run.agent_id, approval_ids=asked),
+    )
+    await _rest(session, caller, run)
+    tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
+    if not requests and not await _child_waits(session, run.id):
+        # The answer came while the other steps of this run were being finished.
+        await requeue(session, engine, run, RunAction.WAKE)
+
+
+async def _child_waits(session: AsyncSession, run_id: str) -> bool:
+    statement = select(Run.id).where(
+        Run.parent_run_id == run_id, Run.status == RunStatus.WAITING_FOR_APPROVAL.value
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def finish(
+    session: AsyncSession,
+    caller: Caller,
+    run: Run,
+    action: RunAction,
+    *,
+    reason: str | None = None,
+    fence: int | None = None,
+    **changes: Any,
+) -> RunStatus:
+    """End a run, with its event; what it still asked of people is withdrawn."""
+    moment = clock.now()
+    status = await transition(
+        session,
+        run.id,
+        action,
+        fence=fence,
+        status_reason=reason,
+        completed_at=moment,
+        **changes,
+    )
+    await session.execute(delete(Intent).where(Intent.run_id == run.id))
+    await approvals.withdraw(session, caller, run.id)
+    elapsed = (moment - run.started_at).total_seconds() * 1000 if run.started_at else None
+    fact = _FINISHED[action](
+        run_id=run.id,
+        name=run.name,
+        agent_id=run.agent_id,
+        status=status.value,
+        reason=reason,
+        duration_ms=round(elapsed, 1) if elapsed is not None else None,
+    )
+    events.record(session, caller, fact)
+    await _rest(session, caller, run)
+    tell(session, run.id, status)
+    metrics.RUNS_FINISHED.labels(status.value).inc()
+    return status
+
+
+async def ask_to_stop(
+    session: AsyncSession, caller: Caller, run: Run, *, reason: str | None
+) -> RunStatus:
+    """Ask a run to stop at the end of its present step."""
+    status = await transition(
+        session, run.id, RunAction.STOP, stop_requested="graceful", status_reason=reason
+    )
+    fact = RunStopping(run_id=run.id, name=run.name, agent_id=run.agent_id, reason=reason)
+    events.record(session, caller, fact)
+    tell(session, run.id, status)
+    return status
+
+
+async def requeue(session: AsyncSession, engine: Engine, run: Run, action: RunAction) -> None:
+    """Put a run back in the queue as a new segment."""
+    await transition(
+        session,
+        run.id,
+        action,
+        segment=run.segment + 1,
+        completed_at=None,
+        stop_requested=None,
+        executor_id=None,
+        error=None,
+        result=None,
+        status_reason=None,
+    )
+    await session.refresh(run)
+    submit_later(session, engine, run)
+    tell(session, run.id, RunStatus.PENDING)
+
+
+async def wake_decided(session: AsyncSession, run_id: str, engine: Engine) -> None:
+    """Let a run go on when nothing is asked of people any more; its parents wait with it."""
+    run = await session.get(Run, run_id)
+    if run is None or run.status != RunStatus.WAITING_FOR_APPROVAL:
+        return
+    if await approvals.has_open(session, run_id):
+        return
+    while run.parent_run_id is not None:
+        await transition(session, run.id, RunAction.WAKE)
+        run = await session.get_one(Run, run.parent_run_id)
+        if run.status != RunStatus.WAITING_FOR_APPROVAL:
+            # The parent does other work still; it finds the answer when it comes to wait.
+            return
+    await requeue(session, engine, run, RunAction.WAKE)
+
+
+async def _rest(session: AsyncSession, caller: Caller, run: Run) -> None:
+    """Show the agent as idle again when this was its last run at work."""
+    if run.agent_id is None:
+        return
+    others = await session.scalar(
+        select(func.count())
+        .select_from(Run)
+        .where(Run.agent_id == run.agent_id, Run.id != run.id, Run.status.in_(_BUSY))
+    )
+    if not others:
+        await set_activity(session, caller, run.agent_id, running=False)
+
+
+def tell(session: AsyncSession, run_id: str, status: RunStatus) -> None:
+    """Tell those who follow the run about its status when the unit of work is committed."""
+    live = session.info.get("live")
+    if live is None:
+        return
+
+    async def publish() -> None:
+        live.publish(run_topic(run_id), {"type": "status", "status": status.value})
+
+    after_commit(session, publish)

@@ -1,0 +1,152 @@
+"""The agent loop: think, act, think again, until there is an answer.
+
+Every act of the loop is one durable step of `StepRunner`. The loop itself keeps nothing: taken up
+again after a crash it runs from the beginning, and the steps that are in the journal answer from
+there.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from muster.adapters.models import (
+    Message,
+    ModelReply,
+    ModelRequest,
+    ToolCall,
+    message_to_json,
+)
+from muster.adapters.tools.base import ToolOutcome
+from muster.domains.catalogue.models import CallableModel
+from muster.domains.catalogue.tools import BoundTool
+from muster.domains.work.runs.prompting import Prompt
+from muster.domains.work.runs.steps import ModelCall, Refused, StepRunner, Suspended, ToolUse
+
+_LAST_WORD = (
+    "You have reached the limit of your iterations. Give your best final answer now from what you "
+    "know; no tool can be called any more."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an agent's run came to."""
+
+    output: Any
+    iterations: int
+    limit_reached: bool = False
+
+
+class AgentLoop:
+    """One agent at work on one prompt."""
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        model: CallableModel,
+        tools: Sequence[BoundTool],
+        *,
+        output_schema: dict[str, Any] | None,
+    ) -> None:
+        self._runner, self._model = runner, model
+        self._tools = {tool.name: tool for tool in tools}
+        self._specs = tuple(tool.spec for tool in tools if tool.enabled)
+        self._output_schema = output_schema
+        self._messages: list[Message] = []
+        self._told = 0
+
+    async def run(self, prompt: Prompt) -> Answer:
+        """Work until the model answers without calling a tool."""
+        self._messages = [
+            Message(role="system", content=prompt.system),
+            Message(role="user", content=prompt.user),
+        ]
+        iteration = 0
+        while True:
+            iteration += 1
+            try:
+                reply = await self._think(iteration)
+            except Refused as refused:
+                if refused.code != "max_iter":
+                    raise
+                return await self._last_word(iteration)
+            if not reply.tool_calls:
+                return Answer(output=self._parsed(reply.content), iterations=iteration)
+            await self._act(iteration, reply.tool_calls)
+
+    async def _think(self, iteration: int, *, final: bool = False) -> ModelReply:
+        request = ModelRequest(
+            messages=tuple(self._messages),
+            tools=() if final else self._specs,
+            settings=self._model.settings,
+            output_schema=self._output_schema,
+        )
+        new, self._told = self._messages[self._told :], len(self._messages)
+        call = ModelCall(
+            key="final" if final else f"m{iteration}",
+            iteration=0 if final else iteration,
+            request=request,
+            told=[message_to_json(message) for message in new],
+        )
+        reply = await self._runner.think(call, self._model)
+        self._messages.append(reply.as_message())
+        # What the model said is in its own step; the next one tells only what came after.
+        self._told = len(self._messages)
+        return reply
+
+    async def _last_word(self, iteration: int) -> Answer:
+        self._messages.append(Message(role="user", content=_LAST_WORD))
+        reply = await self._think(iteration, final=True)
+        output = self._parsed(reply.content)
+        return Answer(output=output, iterations=iteration - 1, limit_reached=True)
+
+    async def _act(self, iteration: int, calls: Sequence[ToolCall]) -> None:
+        uses = [
+            ToolUse(
+                key=f"t{iteration}.{position}",
+                parent_key=f"m{iteration}",
+                iteration=iteration,
+                call=call,
+                tool=self._tools.get(call.name),
+            )
+            for position, call in enumerate(calls)
+        ]
+        outcomes = await asyncio.gather(
+            *(self._runner.act(use) for use in uses), return_exceptions=True
+        )
+        _raise_first(outcomes)
+        for use, outcome in zip(uses, outcomes, strict=True):
+            assert isinstance(outcome, ToolOutcome)  # noqa: S101 - `_raise_first` left only these
+            self._messages.append(
+                Message(
+                    role="tool",
+                    content=_text(outcome.content),
+                    tool_call_id=use.call.id,
+                    name=use.call.name,
+                )
+            )
+
+    def _parsed(self, content: str) -> Any:
+        if self._output_schema is None:
+            return content
+        try:
+            return msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            return content
+
+
+def _raise_first(outcomes: Sequence[object]) -> None:
+    """Raise what ended the run; when several calls wait for people, wait for all of them."""
+    waiting = [o for o in outcomes if isinstance(o, Suspended)]
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Suspended):
+            raise outcome
+    if waiting:
+        raise Suspended([request for one in waiting for request in one.requests])
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else msgspec.json.encode(content).decode()

@@ -1,0 +1,113 @@
+"""What the journal says about a run that is being executed, held while the process has it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from muster.domains.control.approvals import StepApproval
+from muster.domains.work.journal import NewStep, Run, StepKind, StepRow, StepStatus
+from muster.domains.work.journal.payloads import BlobStore
+from muster.domains.work.journal.reading import load_value
+
+_DONE = frozenset({StepStatus.OK, StepStatus.BLOCKED, StepStatus.REJECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedStep:
+    """A step that needs not happen again."""
+
+    key: str
+    kind: str
+    status: StepStatus
+    name: str
+    output: Any
+
+
+class RunMemory:
+    """The state of one run in one segment. Rebuilt from the journal each time it is taken up."""
+
+    def __init__(self, run: Run, fence: int, started_at: datetime) -> None:
+        self.run_id, self.project_id = run.id, run.project_id
+        self.agent_id, self.fence = run.agent_id, fence
+        self.segment = run.segment
+        self.started_at = started_at
+        self.active_s = run.active_ms / 1000
+        self.model_calls, self.tool_calls = run.model_calls, run.tool_calls
+        self.stop_requested = run.stop_requested is not None
+        self.interrupted: list[NewStep] = []
+        self._finished: dict[str, FinishedStep] = {}
+        self._taken: set[str] = set()
+        self._intents: set[str] = set()
+        self._approvals: dict[tuple[str, str], StepApproval] = {}
+
+    async def load(
+        self,
+        rows: Sequence[StepRow],
+        intents: Iterable[str],
+        approvals: Iterable[StepApproval],
+        blobs: BlobStore,
+    ) -> None:
+        """Take in what was recorded so far."""
+        for row in rows:
+            self._taken.add(row.key)
+            status, kind = StepStatus(row.status), row.kind
+            if _counts_as_done(status, kind):
+                key = row.key.partition("~")[0]
+                output = await load_value(row.output, blobs)
+                self._finished[key] = FinishedStep(key, kind, status, row.name, output)
+        self._intents = set(intents)
+        self._approvals = {(a.step_key, a.kind): a for a in approvals}
+
+    def finished(self, key: str) -> FinishedStep | None:
+        """Return the step if it came to its end."""
+        return self._finished.get(key)
+
+    def attempt_key(self, key: str, *, skip_intended: bool = False) -> str:
+        """Return the key for the next attempt: keys are unique, and failed attempts stay."""
+        taken = self._taken | self._intents if skip_intended else self._taken
+        candidate, number = key, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{key}~{number}"
+        return candidate
+
+    def intended(self, key: str) -> bool:
+        """Tell whether the step was about to act when an earlier process had the run."""
+        return key in self._intents
+
+    def approval(self, key: str, kind: str) -> StepApproval | None:
+        """Return what a person decided about the step."""
+        return self._approvals.get((key, kind))
+
+    def note(self, step: NewStep, *, stop_requested: bool) -> None:
+        """Take in a step that was just appended."""
+        self._taken.add(step.key)
+        self.stop_requested = self.stop_requested or stop_requested
+        self.model_calls += step.kind is StepKind.MODEL
+        self.tool_calls += step.key.startswith("t")
+        if _counts_as_done(step.status, step.kind.value):
+            key = step.key.partition("~")[0]
+            self._finished[key] = FinishedStep(
+                key, step.kind.value, step.status, step.name, step.output
+            )
+
+    def partial_results(self) -> list[dict[str, Any]]:
+        """Return what models and tools have answered so far, in order."""
+        return partial_results(self._finished.values())
+
+
+def partial_results(steps: Iterable[FinishedStep]) -> list[dict[str, Any]]:
+    """Return the answers among `steps` as a run that is stopped hands them over."""
+    results: list[dict[str, Any]] = []
+    for step in steps:
+        if step.kind == StepKind.MODEL and step.output and step.output.get("content"):
+            results.append({"step": step.key, "name": step.name, "content": step.output["content"]})
+        elif step.key.startswith("t"):
+            results.append({"step": step.key, "name": step.name, "content": step.output})
+    return results
+
+
+def _counts_as_done(status: StepStatus, kind: str) -> bool:
+    """A tool's error is an answer that the model has to deal with; a model's error is none."""
+    return status in _DONE or (status is StepStatus.ERROR and kind != StepKind.MODEL)

@@ -1,0 +1,62 @@
+"""From an agent's definition and a run's inputs to what the model is told."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from muster.domains.catalogue.agents import AgentSpec
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PROMPT_INPUTS = ("prompt", "message", "question", "task", "input", "query", "topic")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The system and user turns that a run begins with."""
+
+    system: str
+    user: str
+
+
+def build_prompt(spec: AgentSpec, inputs: Mapping[str, Any], started_at: datetime) -> Prompt:
+    """Return the first two turns; `{placeholders}` are filled from the inputs.
+
+    The moment is that of the run's start, not of the call: a run that is taken up again must tell
+    its model the same.
+    """
+    parts = [
+        f"You are {spec.role}." if spec.role else "",
+        f"Your goal: {spec.goal}" if spec.goal else "",
+        spec.backstory or "",
+        spec.instructions or "",
+        f"Today is {started_at.strftime(spec.date_format)}." if spec.inject_date else "",
+    ]
+    system = "\n\n".join(fill(part, inputs) for part in parts if part)
+    return Prompt(system or f"You are {spec.name}, a helpful assistant.", _user_turn(spec, inputs))
+
+
+def fill(text: str, inputs: Mapping[str, Any]) -> str:
+    """Replace each `{name}` that is among the inputs; others stay as they are."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in inputs:
+            return match[0]
+        found = inputs[name]
+        return found if isinstance(found, str) else msgspec.json.encode(found).decode()
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _user_turn(spec: AgentSpec, inputs: Mapping[str, Any]) -> str:
+    if spec.prompt:
+        return fill(spec.prompt, inputs)
+    named = next((inputs[n] for n in _PROMPT_INPUTS if isinstance(inputs.get(n), str)), None)
+    if named is not None and len(inputs) == 1:
+        return str(named)
+    rest = "\n".join(f"{name}: {fill('{' + name + '}', inputs)}" for name in inputs)
+    return rest or "Begin."

@@ -1,0 +1,47 @@
+"""Queries on runs."""
+
+from typing import Any
+
+from sqlalchemy import Select, or_
+
+from muster.domains.work.journal import FINAL, Run
+from muster.domains.work.runs.errors import RunNotFound
+from muster.domains.work.runs.schemas import ExecutionList, HistoryList
+from muster.kernel.db import Repository
+from muster.kernel.paging import Rows
+
+_FINAL = [status.value for status in FINAL]
+
+
+class RunRepository(Repository[Run]):
+    """The runs of one project."""
+
+    model, missing = Run, RunNotFound
+
+    async def search(self, params: ExecutionList) -> Rows[Run]:
+        """Return runs that match the filters, newest first."""
+        query = self._filtered(self.query(), params)
+        if params.origin:
+            query = query.where(Run.origin == params.origin)
+        if params.parent_run_id:
+            query = query.where(Run.parent_run_id == params.parent_run_id)
+        if params.created_from:
+            query = query.where(Run.created_at >= params.created_from)
+        if params.created_to:
+            query = query.where(Run.created_at < params.created_to)
+        return await self.page(query, params, (Run.created_at, True))
+
+    async def history(self, params: HistoryList) -> Rows[Run]:
+        """Return ended runs that match the filters, newest first."""
+        query = self._filtered(self.query().where(Run.status.in_(_FINAL)), params)
+        return await self.page(query, params, (Run.created_at, True))
+
+    def _filtered(self, query: Select[Any], params: ExecutionList | HistoryList) -> Select[Any]:
+        if params.status:
+            query = query.where(Run.status.in_(params.status.split(",")))
+        if params.agent_id:
+            query = query.where(Run.agent_id == params.agent_id)
+        if params.search:
+            text = params.search
+            query = query.where(or_(Run.name.icontains(text, autoescape=True), Run.id == text))
+        return query

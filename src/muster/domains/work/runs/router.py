@@ -1,0 +1,198 @@
+"""HTTP surface of executions."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+
+from muster.domains.catalogue.agents import AgentNotFound, AgentNotReady
+from muster.domains.work.journal import IllegalRunMove, Run
+from muster.domains.work.runs.errors import (
+    ForkPointInvalid,
+    RunNotFound,
+    RunStillActive,
+    RunTargetMissing,
+)
+from muster.domains.work.runs.naming import generated_name
+from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.presenting import present, present_status
+from muster.domains.work.runs.schemas import (
+    CancelRequest,
+    ExecutionCreate,
+    ExecutionList,
+    ExecutionOut,
+    ExecutionStarted,
+    ExecutionStatusOut,
+    ForkRequest,
+    HistoryList,
+    NameAnswer,
+    NameRequest,
+    StopAnswer,
+    StopRequest,
+)
+from muster.domains.work.runs.service import RunService, snapshot_of
+from muster.kernel.http import Reading, Router, Writing, problems
+from muster.kernel.paging import Page, Rows
+from muster.platform.access import Caller, Scope, requires
+
+router = Router("/executions", tag="Executions")
+history_router = Router("/execution-history", tag="Executions")
+
+CanRead = Annotated[Caller, requires(Scope.RUNS_READ)]
+CanExecute = Annotated[Caller, requires(Scope.RUNS_EXECUTE)]
+
+
+def parts_of(connection: HTTPConnection) -> RunParts:
+    """Return the parts of the process that runs need."""
+    parts: RunParts = connection.app.state.run_parts
+    return parts
+
+
+def _timeout(connection: HTTPConnection) -> int:
+    return int(connection.app.state.settings.runs.timeout_s)
+
+
+async def _parts(connection: HTTPConnection) -> RunParts:
+    return parts_of(connection)
+
+
+async def _reader(connection: HTTPConnection, session: Reading, caller: CanRead) -> RunService:
+    return RunService(session, caller, parts_of(connection), timeout_s=_timeout(connection))
+
+
+async def _writer(connection: HTTPConnection, caller: CanExecute, session: Writing) -> RunService:
+    return RunService(session, caller, parts_of(connection), timeout_s=_timeout(connection))
+
+
+Parts = Annotated[RunParts, Depends(_parts)]
+Reader = Annotated[RunService, Depends(_reader)]
+Writer = Annotated[RunService, Depends(_writer)]
+
+
+def _shown(rows: Rows[Run]) -> Rows[ExecutionOut]:
+    items = [present(run) for run in rows.items]
+    return Rows(items, rows.total, rows.limit, rows.offset, rows.has_more)
+
+
+def _started(run: Run, message: str) -> ExecutionStarted:
+    return ExecutionStarted(
+        execution_id=run.id, status=run.status, message=message, run_name=run.name
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(RunTargetMissing, AgentNotFound, AgentNotReady),
+)
+async def create_execution(
+    caller: CanExecute, reading: Reading, runs: Writer, parts: Parts, body: ExecutionCreate
+) -> ExecutionStarted:
+    """Start a run of an agent and answer at once.
+
+    The run is stored before the answer and survives a restart. Its agent's definition is frozen
+    into it: changes made to the agent later do not touch it. An agent that lacks something, such as
+    an unknown model or tool, is a 409 that names what is missing.
+    """
+    agent, snapshot = await snapshot_of(reading, caller, parts, body)
+    run = await runs.create(body, agent, snapshot)
+    return _started(run, "Execution started successfully")
+
+
+@router.get("", response_model=Page[ExecutionOut])
+async def list_executions(
+    runs: Reader, params: Annotated[ExecutionList, Query()]
+) -> Rows[ExecutionOut]:
+    """List the runs of the project, newest first."""
+    return _shown(await runs.list(params))
+
+
+@router.post("/generate-name")
+async def generate_execution_name(_: CanExecute, body: NameRequest) -> NameAnswer:
+    """Make up a name of two to four words for what is described.
+
+    The name is made of the description's own telling words; no model is asked.
+    """
+    texts = [str(part) for part in (body.agents_yaml, body.tasks_yaml, body.inputs) if part]
+    return NameAnswer(name=generated_name(texts))
+
+
+@router.get("/{execution_id}", responses=problems(RunNotFound))
+async def get_execution(runs: Reader, execution_id: str) -> ExecutionOut:
+    """Get a run with its result, usage and cost."""
+    return present(await runs.get(execution_id))
+
+
+@router.get("/{execution_id}/status", responses=problems(RunNotFound))
+async def get_execution_status(runs: Reader, execution_id: str) -> ExecutionStatusOut:
+    """Get where a run stands."""
+    return present_status(await runs.get(execution_id))
+
+
+@router.post("/{execution_id}/cancel", responses=problems(RunNotFound, IllegalRunMove))
+async def cancel_execution(
+    runs: Writer, execution_id: str, body: CancelRequest | None = None
+) -> ExecutionStarted:
+    """End a run at once; a model call or tool in flight is broken off within a second."""
+    run = await runs.cancel(execution_id, body.reason if body else None)
+    return _started(run, "Execution cancelled")
+
+
+@router.post("/{execution_id}/stop", responses=problems(RunNotFound))
+async def stop_execution(
+    runs: Writer, execution_id: str, body: StopRequest | None = None
+) -> StopAnswer:
+    """Stop a run and keep what it has reached.
+
+    `graceful` lets the present step end, `force` breaks it off. A run that has ended already is
+    left as it is, which the message says.
+    """
+    run, message, partial = await runs.stop(execution_id, body or StopRequest())
+    return StopAnswer(
+        execution_id=run.id, status=run.status, message=message, partial_results=partial
+    )
+
+
+@router.post("/{execution_id}/force-stop", responses=problems(RunNotFound))
+async def force_stop_execution(runs: Writer, execution_id: str) -> StopAnswer:
+    """Stop a run at once and keep what it has reached."""
+    run, message, partial = await runs.stop(execution_id, StopRequest(stop_type="force"))
+    return StopAnswer(
+        execution_id=run.id, status=run.status, message=message, partial_results=partial
+    )
+
+
+@router.post("/{execution_id}/resume", responses=problems(RunNotFound, IllegalRunMove))
+async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
+    """Take up a failed, stopped or cancelled run where it was; finished steps are not repeated."""
+    return _started(await runs.resume(execution_id), "Execution resumed")
+
+
+@router.post(
+    "/{execution_id}/retry", status_code=201, responses=problems(RunNotFound, RunStillActive)
+)
+async def retry_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
+    """Run the same again as a new run: same definition, same inputs, from the beginning."""
+    return _started(await runs.retry(execution_id), "Execution started again")
+
+
+@router.post(
+    "/{execution_id}/fork", status_code=201, responses=problems(RunNotFound, ForkPointInvalid)
+)
+async def fork_execution(runs: Writer, execution_id: str, body: ForkRequest) -> ExecutionStarted:
+    """Start a new run that shares the first steps of this one and goes its own way from there."""
+    return _started(await runs.fork(execution_id, body), "Execution forked")
+
+
+@history_router.get("", response_model=Page[ExecutionOut])
+async def list_execution_history(
+    runs: Reader, params: Annotated[HistoryList, Query()]
+) -> Rows[ExecutionOut]:
+    """List the runs of the project that have ended, newest first."""
+    return _shown(await runs.history(params))
+
+
+@history_router.get("/{execution_id}", responses=problems(RunNotFound))
+async def get_execution_history(runs: Reader, execution_id: str) -> ExecutionOut:
+    """Get a run of the history."""
+    return present(await runs.get(execution_id))

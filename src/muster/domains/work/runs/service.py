@@ -1,0 +1,219 @@
+"""What one can do with runs. Knows nothing of HTTP."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.catalogue.agents import Agent, find_agent, ready_snapshot
+from muster.domains.work.journal import JournalReader, Run, RunAction, RunStatus
+from muster.domains.work.runs import lifecycle
+from muster.domains.work.runs.creation import NewRun, insert_run
+from muster.domains.work.runs.errors import ForkPointInvalid, RunStillActive, RunTargetMissing
+from muster.domains.work.runs.memory import RunMemory
+from muster.domains.work.runs.naming import run_name
+from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.repository import RunRepository
+from muster.domains.work.runs.schemas import (
+    ExecutionCreate,
+    ExecutionList,
+    ForkRequest,
+    HistoryList,
+    StopRequest,
+)
+from muster.kernel.db import after_commit
+from muster.kernel.paging import Rows
+from muster.platform.access import Caller
+
+PartialResults = list[dict[str, Any]]
+"""What a run that did not come to its end has reached, step by step."""
+
+_NOT_RUNNING = "Execution is not running (current status: {status})"
+
+
+class RunService:
+    """Use cases of runs, for one caller.
+
+    Args:
+        session: Of the unit of work; reading methods may be given a reading one.
+    """
+
+    def __init__(
+        self, session: AsyncSession, caller: Caller, parts: RunParts, *, timeout_s: int
+    ) -> None:
+        self._session, self._caller, self._parts = session, caller, parts
+        self._timeout_s = timeout_s
+        self._runs = RunRepository(session, caller.project_id)
+
+    async def list(self, params: ExecutionList) -> Rows[Run]:
+        return await self._runs.search(params)
+
+    async def history(self, params: HistoryList) -> Rows[Run]:
+        return await self._runs.history(params)
+
+    async def get(self, run_id: str) -> Run:
+        return await self._runs.get(run_id)
+
+    async def create(self, body: ExecutionCreate, agent: Agent, snapshot: Mapping[str, Any]) -> Run:
+        """Create a run of an agent and give it to the engine."""
+        frozen = await self._frozen(body, snapshot)
+        run = await insert_run(
+            self._session,
+            self._caller,
+            NewRun(
+                agent=agent,
+                snapshot=frozen,
+                inputs=body.inputs,
+                name=body.run_name or run_name(agent.name, body.inputs),
+                timeout_s=body.timeout_s or self._timeout_s,
+                priority=body.priority.number,
+            ),
+        )
+        lifecycle.submit_later(self._session, self._parts.engine, run)
+        return run
+
+    async def _frozen(self, body: ExecutionCreate, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+        files: list[dict[str, str]] = []
+        for file in body.files:
+            data = file.content.encode()
+            digest = sha256(data).hexdigest()
+            await self._parts.blobs.put(digest, data)
+            files.append({"path": file.path, "sha256": digest})
+        return {**snapshot, "files": files}
+
+    async def cancel(self, run_id: str, reason: str | None) -> Run:
+        """End a run at once; what a model or tool is doing for it is broken off."""
+        run = await self._runs.get(run_id)
+        text = reason or f"Cancelled by {self._caller.name}"
+        await self._end_now(run, RunAction.CANCEL, text, result=None)
+        return run
+
+    async def stop(self, run_id: str, body: StopRequest) -> tuple[Run, str, PartialResults | None]:
+        """Stop a run; returns it, what to say, and its partial results so far."""
+        run = await self._runs.get(run_id)
+        if run.is_final:
+            return run, _NOT_RUNNING.format(status=run.status), None
+        partial = await self._partial(run) if body.preserve_partial_results else None
+        waits = run.status in {RunStatus.PENDING, RunStatus.WAITING_FOR_APPROVAL}
+        if body.stop_type == "graceful" and not waits:
+            if run.status != RunStatus.STOPPING:
+                await lifecycle.ask_to_stop(self._session, self._caller, run, reason=body.reason)
+            await self._session.refresh(run)
+            return run, "Execution stops after its present step", partial
+        result = {"partial_results": partial} if partial else None
+        reason = body.reason or f"Stopped by {self._caller.name}"
+        await self._end_now(run, RunAction.STOPPED, reason, result=result)
+        return run, "Execution stopped", partial
+
+    async def _end_now(
+        self, run: Run, action: RunAction, reason: str, *, result: dict[str, Any] | None
+    ) -> None:
+        for child in await self._children(run):
+            await lifecycle.finish(self._session, self._caller, child, action, reason=reason)
+        await lifecycle.finish(
+            self._session, self._caller, run, action, reason=reason, result=result
+        )
+        await self._session.refresh(run)
+        engine, job_id = self._parts.engine, run.job_id
+
+        async def cancel() -> None:
+            await engine.cancel(job_id, reason)
+
+        after_commit(self._session, cancel)
+
+    async def _children(self, run: Run) -> Sequence[Run]:
+        found: list[Run] = []
+        layer = [run.id]
+        while layer:
+            statement = self._runs.query().where(Run.parent_run_id.in_(layer))
+            children = list((await self._session.scalars(statement)).all())
+            found += [child for child in children if not child.is_final]
+            layer = [child.id for child in children]
+        return found
+
+    async def resume(self, run_id: str) -> Run:
+        """Take up a run that failed, was stopped or cancelled, where it was."""
+        run = await self._runs.get(run_id)
+        await lifecycle.requeue(self._session, self._parts.engine, run, RunAction.RESUME)
+        return run
+
+    async def retry(self, run_id: str) -> Run:
+        """Run the same again from the beginning: same snapshot, same inputs, new run."""
+        run = await self._runs.get(run_id)
+        if not run.is_final:
+            raise RunStillActive("Only a run that has ended can be retried; cancel it first.")
+        copy = await self._copy(run, origin="retry", inputs=run.inputs, name=run.name)
+        lifecycle.submit_later(self._session, self._parts.engine, copy)
+        return copy
+
+    async def _copy(
+        self,
+        run: Run,
+        *,
+        origin: str,
+        inputs: dict[str, Any],
+        name: str,
+        model: str | None = None,
+        seq: int | None = None,
+    ) -> Run:
+        if run.agent_id is None:
+            raise RunTargetMissing("The run has no agent that could be run again.")
+        agent = await find_agent(self._session, run.project_id, run.agent_id, deleted=True)
+        snapshot = {**run.snapshot, "model": model} if model else run.snapshot
+        return await insert_run(
+            self._session,
+            self._caller,
+            NewRun(
+                agent=agent,
+                snapshot=snapshot,
+                inputs=inputs,
+                name=name,
+                timeout_s=run.timeout_s,
+                priority=run.priority,
+                origin=origin,
+                origin_run_id=run.id,
+                origin_seq=seq,
+            ),
+        )
+
+    async def fork(self, run_id: str, body: ForkRequest) -> Run:
+        """Make a run that shares the first steps of another; they are copied when it starts."""
+        run = await self._runs.get(run_id)
+        if body.from_seq > run.head_seq:
+            raise ForkPointInvalid(
+                f"The run has {run.head_seq} steps; choose from_seq between 1 and {run.head_seq}."
+            )
+        if body.inputs is not None and body.from_seq > 1:
+            raise ForkPointInvalid(
+                "Other inputs change everything after the first step; fork from_seq 1 with them."
+            )
+        copy = await self._copy(
+            run,
+            origin="fork",
+            inputs=run.inputs if body.inputs is None else body.inputs,
+            name=body.run_name or f"{run.name} (fork)"[:255],
+            model=body.model,
+            seq=body.from_seq,
+        )
+        lifecycle.submit_later(self._session, self._parts.engine, copy)
+        return copy
+
+    async def _partial(self, run: Run) -> PartialResults:
+        memory = RunMemory(run, run.fence, run.started_at or run.created_at)
+        rows = await JournalReader(self._session).steps(run.id)
+        await memory.load(rows, (), (), self._parts.blobs)
+        return memory.partial_results()
+
+
+async def snapshot_of(
+    session: AsyncSession, caller: Caller, parts: RunParts, body: ExecutionCreate
+) -> tuple[Agent, dict[str, Any]]:
+    """Return the agent to run and its frozen definition, or say what it lacks.
+
+    Asks model servers, so it is given a reading session and never the writing one.
+    """
+    if not body.agent_id:
+        raise RunTargetMissing
+    agent = await find_agent(session, caller.project_id, body.agent_id)
+    return agent, await ready_snapshot(session, agent, parts.models, parts.tools, model=body.model)

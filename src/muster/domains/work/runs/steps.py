@@ -1,0 +1,482 @@
+"""The durable step: intend, gate, act, settle, append.
+
+`StepRunner` is the only place where a run of the platform touches a model or a tool. A step whose
+key is in the journal is answered from there and never happens again; everything else happens once,
+is judged before, and is recorded after, whether it came off or not.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from muster.adapters.models import (
+    ModelFailed,
+    ModelReply,
+    ModelRequest,
+    ModelTimeout,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    reply_from_json,
+    reply_to_json,
+)
+from muster.adapters.tools.base import ToolOutcome
+from muster.domains.catalogue.models import CallableModel
+from muster.domains.catalogue.tools import BoundTool, ToolContext
+from muster.domains.control.approvals import ApprovalRequest, StepApproval
+from muster.domains.control.gate import (
+    Action,
+    ApprovalEvidence,
+    Decision,
+    Finding,
+    Gate,
+    IntendedStep,
+    Limits,
+    Progress,
+    ToolFacts,
+    arguments_hash,
+)
+from muster.domains.work.journal import (
+    JournalWriter,
+    NewStep,
+    StepKind,
+    StepStatus,
+    run_topic,
+)
+from muster.domains.work.runs.memory import RunMemory
+from muster.kernel import clock, metrics
+from muster.kernel.errors import AppError
+from muster.kernel.live import LiveBus
+
+_TOKEN_INTERVAL_S = 0.03
+_RETRYABLE_CHOICES = ("retry", "skip", "fail")
+
+
+class Suspended(Exception):
+    """The run must wait for people; it is taken up again when they have decided."""
+
+    def __init__(self, requests: Sequence[ApprovalRequest]) -> None:
+        super().__init__()
+        self.requests = list(requests)
+
+
+class Refused(Exception):
+    """The gate refused a step in a way that ends the loop or the run."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.code, self.message = finding.code, finding.message
+
+
+class StopAsked(Exception):
+    """A graceful stop was asked for and the run is between two steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call of the model. `told` are the turns since the last one, as the journal keeps them."""
+
+    key: str
+    iteration: int
+    request: ModelRequest
+    told: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """One call of a tool; `tool` is None when the agent has no tool of this name."""
+
+    key: str
+    parent_key: str
+    iteration: int
+    call: ToolCall
+    tool: BoundTool | None
+
+
+@dataclass(slots=True, kw_only=True)
+class StepRunner:
+    """Carries out the steps of one run in one process.
+
+    `memory` is what the journal says about the run so far; `context` goes to the tools.
+    """
+
+    memory: RunMemory
+    writer: JournalWriter
+    gate: Gate
+    live: LiveBus
+    limits: Limits
+    agent: Mapping[str, Any]
+    context: ToolContext
+    _clock_start: float = field(default_factory=time.monotonic)
+
+    @property
+    def active_s(self) -> float:
+        """Seconds of work so far, those of earlier segments included."""
+        return self.memory.active_s + time.monotonic() - self._clock_start
+
+    # -- models ---------------------------------------------------------------------------------
+
+    async def think(self, call: ModelCall, model: CallableModel) -> ModelReply:
+        """Call the model, or return what it said when this step was taken before."""
+        done = self.memory.finished(call.key)
+        if done is not None:
+            return reply_from_json(done.output)
+        self._between_steps()
+        started = clock.now()
+        step = self._intended(call.key, StepKind.MODEL, "POST", model.name, {}, call.iteration)
+        decision = await self._judge(step)
+        self._announce(call.key, StepKind.MODEL, model.name)
+        record = NewStep(
+            key=self.memory.attempt_key(call.key),
+            kind=StepKind.MODEL,
+            verb="POST",
+            name=model.name,
+            started_at=started,
+            agent_id=self.memory.agent_id,
+            parent_key="start",
+            input={
+                "messages": call.told,
+                "tools": [tool.name for tool in call.request.tools],
+                "settings": call.request.settings,
+            },
+            properties={"model": model.name, "provider": model.provider},
+            decision=decision.as_json(),
+        )
+        try:
+            reply = await self._stream(call, model)
+        except AppError as error:
+            failed = _failed(error)
+            await self._settle(step, succeeded=False, cost=None)
+            metrics.MODEL_CALLS.labels(model.provider, model.name, "error").inc()
+            record.status, record.error = StepStatus.ERROR, failed
+            await self._append(record)
+            raise
+        except asyncio.CancelledError:
+            await self._cancelled(record, step)
+            raise
+        usage = reply.usage
+        record.output = reply_to_json(reply)
+        record.input_tokens, record.output_tokens = usage.input_tokens, usage.output_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+        record.cost = reply.cost
+        record.properties = {**(record.properties or {}), "finish_reason": reply.finish_reason}
+        await self._append(record)
+        await self._settle(step, succeeded=True, cost=reply.cost)
+        _count(model, reply)
+        return reply
+
+    async def _stream(self, call: ModelCall, model: CallableModel) -> ModelReply:
+        tokens = _Tokens(self.live, self.memory.run_id, call.key)
+        reply: ModelReply | None = None
+        async for event in model.chat.stream(call.request):
+            if isinstance(event, TextDelta):
+                tokens.add("text", event.text)
+            elif isinstance(event, ThinkingDelta):
+                tokens.add("thinking", event.text)
+            else:
+                reply = event
+        tokens.flush()
+        if reply is None:
+            raise ModelFailed("The model's answer ended before it was complete.", retryable=True)
+        return reply
+
+    # -- tools ----------------------------------------------------------------------------------
+
+    async def act(self, use: ToolUse) -> ToolOutcome:
+        """Call a tool, or return what it answered when this step was taken before."""
+        done = self.memory.finished(use.key)
+        if done is not None:
+            return ToolOutcome(content=done.output, is_error=done.status != StepStatus.OK)
+        self._between_steps()
+        tool, arguments = use.tool, use.call.arguments
+        approval = self.memory.approval(use.key, "tool_call")
+        if approval is not None and approval.approved and approval.arguments is not None:
+            arguments = approval.arguments
+        kind = StepKind(tool.step_kind) if tool else StepKind.RESOURCE
+        step = self._intended(
+            use.key,
+            kind,
+            tool.verb if tool else None,
+            use.call.name,
+            arguments,
+            use.iteration,
+            tool=_facts(use.call.name, tool),
+            approval=_evidence(use.call.name, approval),
+        )
+        if approval is not None and approval.choice == "end_run":
+            raise Refused(_rejected(approval))
+        record = NewStep(
+            key=self.memory.attempt_key(use.key),
+            kind=kind,
+            verb=step.verb,
+            name=use.call.name,
+            started_at=clock.now(),
+            agent_id=self.memory.agent_id,
+            parent_key=use.parent_key,
+            input=dict(arguments),
+            properties={"tool_call_id": use.call.id, "tool_kind": tool.kind if tool else None},
+        )
+        decision = await self.gate.evaluate(step)
+        record.decision = decision.as_json()
+        if decision.action is Action.ASK:
+            raise Suspended([self._ask(use, step, decision)])
+        if decision.action is Action.BLOCK or tool is None:
+            return await self._blocked(record, decision, step)
+        await asyncio.sleep(decision.wait_s)
+        if (unsure := await self._unsure(use, tool, step, record)) is not None:
+            return unsure
+        self._announce(use.key, kind, use.call.name)
+        return await self._call(use, tool, step, record)
+
+    async def _call(
+        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
+    ) -> ToolOutcome:
+        if not tool.idempotent:
+            await self.writer.intend(
+                self.memory.run_id,
+                self.memory.fence,
+                key=record.key,
+                name=tool.name,
+                arguments=arguments_hash(tool.name, step.arguments),
+            )
+        try:
+            outcome = await tool.call(dict(step.arguments), self._tool_context(use))
+        except Suspended:
+            raise
+        except AppError as error:
+            outcome = ToolOutcome(
+                content={"error": error.code, "message": error.detail}, is_error=True
+            )
+            record.error = _failed(error)
+        except asyncio.CancelledError:
+            await self._cancelled(record, step)
+            raise
+        record.output = outcome.content
+        record.status = StepStatus.ERROR if outcome.is_error else StepStatus.OK
+        record.properties = {**(record.properties or {}), **outcome.properties}
+        record.ended_at = clock.now()
+        await self._append(record)
+        await self._settle(step, succeeded=not outcome.is_error, cost=None)
+        metrics.TOOL_CALLS.labels(tool.kind, record.status.value).inc()
+        return outcome
+
+    async def _unsure(
+        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
+    ) -> ToolOutcome | None:
+        """Deal with a call that may have half-happened before a crash: a person chooses."""
+        if tool.idempotent or not self.memory.intended(record.key):
+            return None
+        choice = self.memory.approval(use.key, "uncertain_step")
+        if choice is None:
+            message = (
+                f"The process died while the tool {tool.name} was being called; it may or may not "
+                "have had its effect. Choose: retry calls it again, skip goes on without its "
+                "result, fail ends the run."
+            )
+            request = ApprovalRequest(
+                kind="uncertain_step",
+                step_key=use.key,
+                title=f"Did {tool.name} happen?",
+                description=message,
+                subject={"tool": tool.name, "arguments": dict(step.arguments)},
+                arguments_hash=arguments_hash(tool.name, step.arguments),
+                choices=list(_RETRYABLE_CHOICES),
+            )
+            raise Suspended([request])
+        if choice.approved and choice.choice in {None, "retry"}:
+            record.key = self.memory.attempt_key(use.key, skip_intended=True)
+            return None
+        if choice.choice == "skip":
+            content = {
+                "error": "unknown_outcome",
+                "message": "It is not known whether this happened.",
+            }
+            record.output, record.status = content, StepStatus.ERROR
+            record.properties = {**(record.properties or {}), "skipped_by": choice.decided_by}
+            await self._append(record)
+            return ToolOutcome(content=content, is_error=True)
+        finding = Finding(
+            check="uncertain_step",
+            action=Action.BLOCK,
+            code="uncertain_step",
+            message=f"{choice.decided_by} ended the run because it is not known whether "
+            f"{tool.name} happened.",
+            ends_run=True,
+        )
+        raise Refused(finding)
+
+    async def _blocked(
+        self, record: NewStep, decision: Decision, step: IntendedStep
+    ) -> ToolOutcome:
+        ruling = decision.ruling
+        code = ruling.code if ruling else "tool_unknown"
+        text = ruling.message if ruling else f"There is no tool named {step.name}."
+        record.output = {"error": code, "message": text}
+        record.status = StepStatus.REJECTED if code == "rejected" else StepStatus.BLOCKED
+        record.ended_at = clock.now()
+        await self._append(record)
+        if ruling is not None and decision.ends_run:
+            raise Refused(ruling)
+        return ToolOutcome(content=record.output, is_error=True)
+
+    def _ask(self, use: ToolUse, step: IntendedStep, decision: Decision) -> ApprovalRequest:
+        ruling = decision.ruling
+        return ApprovalRequest(
+            kind="tool_call",
+            step_key=use.key,
+            title=f"{self.agent.get('name', 'Agent')} wants to call {step.name}",
+            description=ruling.message if ruling else "",
+            subject={"tool": step.name, "arguments": dict(step.arguments)},
+            arguments_hash=arguments_hash(step.name, step.arguments),
+            arguments_schema=use.tool.spec.parameters if use.tool else None,
+        )
+
+    # -- shared ---------------------------------------------------------------------------------
+
+    def _between_steps(self) -> None:
+        if self.memory.stop_requested:
+            raise StopAsked
+
+    def _intended(
+        self,
+        key: str,
+        kind: StepKind,
+        verb: str | None,
+        name: str,
+        arguments: Mapping[str, Any],
+        iteration: int,
+        *,
+        tool: ToolFacts | None = None,
+        approval: ApprovalEvidence | None = None,
+    ) -> IntendedStep:
+        return IntendedStep(
+            project_id=self.memory.project_id,
+            run_id=self.memory.run_id,
+            agent_id=self.memory.agent_id,
+            agent=self.agent,
+            key=key,
+            kind=kind.value,
+            verb=verb,
+            name=name,
+            arguments=arguments,
+            limits=self.limits,
+            progress=Progress(
+                iteration=iteration,
+                model_calls=self.memory.model_calls,
+                tool_calls=self.memory.tool_calls,
+                active_s=self.active_s,
+                started_at=self.memory.started_at,
+            ),
+            tool=tool,
+            approval=approval,
+        )
+
+    async def _judge(self, step: IntendedStep) -> Decision:
+        decision = await self.gate.evaluate(step)
+        ruling = decision.ruling
+        if decision.action is Action.BLOCK and ruling is not None:
+            raise Refused(ruling)
+        if decision.wait_s:
+            await asyncio.sleep(decision.wait_s)
+        return decision
+
+    async def _settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+        await self.gate.settle(step, succeeded=succeeded, cost=cost)
+
+    async def _append(self, record: NewStep) -> None:
+        record.ended_at = max(record.ended_at, record.started_at)
+        appended = await self.writer.append(self.memory.run_id, self.memory.fence, [record])
+        self.memory.note(record, stop_requested=appended.stop_requested)
+
+    async def _cancelled(self, record: NewStep, step: IntendedStep) -> None:
+        """Leave the step to `RunMemory`: what becomes of it depends on why the run was ended."""
+        record.status = StepStatus.CANCELLED
+        record.ended_at = clock.now()
+        self.memory.interrupted.append(record)
+        await self._settle(step, succeeded=False, cost=None)
+
+    def _announce(self, key: str, kind: StepKind, name: str) -> None:
+        message = {"type": "step.started", "key": key, "kind": kind.value, "name": name}
+        self.live.publish(run_topic(self.memory.run_id), message)
+
+    def _tool_context(self, use: ToolUse) -> ToolContext:
+        return self.context.for_step(use.key)
+
+
+class _Tokens:
+    """Sends the words of a model as they come, a few at a time."""
+
+    def __init__(self, live: LiveBus, run_id: str, key: str) -> None:
+        self._live, self._topic, self._key = live, run_topic(run_id), key
+        self._kind, self._text, self._sent_at = "text", "", 0.0
+
+    def add(self, kind: str, text: str) -> None:
+        if kind != self._kind:
+            self.flush()
+        self._kind = kind
+        self._text += text
+        if time.monotonic() - self._sent_at >= _TOKEN_INTERVAL_S:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._text:
+            message = {"type": "token", "key": self._key, "kind": self._kind, "text": self._text}
+            self._live.publish(self._topic, message)
+            self._text, self._sent_at = "", time.monotonic()
+
+
+def _failed(error: AppError) -> dict[str, Any]:
+    retryable = getattr(error, "retryable", isinstance(error, ModelTimeout))
+    return {"code": error.code, "message": error.detail, "retryable": bool(retryable)}
+
+
+def _facts(name: str, tool: BoundTool | None) -> ToolFacts:
+    if tool is None:
+        return ToolFacts(
+            name=name, kind="unknown", enabled=False, granted=False, requires_approval=False
+        )
+    return ToolFacts(
+        name=name,
+        kind=tool.kind,
+        enabled=tool.enabled,
+        granted=True,
+        requires_approval=tool.requires_approval,
+    )
+
+
+def _evidence(name: str, approval: StepApproval | None) -> ApprovalEvidence | None:
+    if approval is None:
+        return None
+    arguments = approval.arguments
+    return ApprovalEvidence(
+        approval_id=approval.id,
+        approved=approval.approved,
+        arguments_hash=approval.arguments_hash
+        if arguments is None
+        else arguments_hash(name, arguments),
+        decided_by=approval.decided_by,
+        reason=approval.reason,
+    )
+
+
+def _rejected(approval: StepApproval) -> Finding:
+    reason = f": {approval.reason}" if approval.reason else "."
+    return Finding(
+        check="approval",
+        action=Action.BLOCK,
+        code="rejected",
+        message=f"{approval.decided_by} rejected a call and ended the run{reason}",
+        ends_run=True,
+    )
+
+
+def _count(model: CallableModel, reply: ModelReply) -> None:
+    labels = (model.provider, model.name)
+    metrics.MODEL_CALLS.labels(*labels, "ok").inc()
+    metrics.MODEL_TOKENS.labels(*labels, "input").inc(reply.usage.input_tokens)
+    metrics.MODEL_TOKENS.labels(*labels, "output").inc(reply.usage.output_tokens)
+    if reply.cost:
+        metrics.MODEL_COST.labels(*labels).inc(reply.cost)

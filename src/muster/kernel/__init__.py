@@ -1,0 +1,1 @@
+"""Domain-free building blocks. Imports nothing else of Muster."""

@@ -1,0 +1,49 @@
+"""Hash chains: each record's hash covers all its fields and the hash before it.
+
+SHA-256 over RFC 8785 canonical JSON, so that anyone can recompute it from an export with nothing
+but the two standards.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import rfc8785
+
+GENESIS = "0" * 64
+"""The previous hash of the first record of a chain."""
+
+_MAX_SAFE_INTEGER = 2**53 - 1
+
+
+def canonical(value: Any) -> bytes:
+    """Return RFC 8785 canonical JSON.
+
+    Integers beyond 2**53 - 1, which I-JSON cannot carry, become their decimal text.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.IntegerDomainError:
+        return rfc8785.dumps(_safe(value))
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) > _MAX_SAFE_INTEGER:
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _safe(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_safe(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def chain_hash(previous: str, fields: Mapping[str, Any]) -> str:
+    """Return the hash of a record: 64 hexadecimal digits.
+
+    Args:
+        previous: Hash of the record before, or `GENESIS`.
+        fields: Every field of the record that is to be protected.
+    """
+    return sha256(canonical({**fields, "previous_hash": previous})).hexdigest()

@@ -1,0 +1,13 @@
+"""Time: always aware, always UTC."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """Return ISO 8601 in UTC with microseconds and `Z`, the one notation of the API."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,24 @@
+"""Databases: SQLite and PostgreSQL as equals, one unit of work, rows that belong to a project."""
+
+from muster.kernel.db.base import (
+    Base,
+    Json,
+    ProjectRecord,
+    Record,
+    UTCDateTime,
+)
+from muster.kernel.db.database import Database, after_commit, before_commit
+from muster.kernel.db.repository import Repository, is_unique_violation
+
+__all__ = [
+    "Base",
+    "Database",
+    "Json",
+    "ProjectRecord",
+    "Record",
+    "Repository",
+    "UTCDateTime",
+    "after_commit",
+    "before_commit",
+    "is_unique_violation",
+]

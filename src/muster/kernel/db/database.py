@@ -1,0 +1,162 @@
+"""Engines and the unit of work.
+
+SQLite takes one writer at a time, whatever the number of connections; two connections that both
+try answer "database is locked" after a wait that grows with the load. So the writer is a pool of
+exactly one connection, checked out at the first statement of a unit of work, in which every
+transaction is `BEGIN IMMEDIATE` (a deferred one can fail when it turns from reading to writing).
+Readers are a separate pool that cannot write and, in WAL mode, never wait for the writer.
+PostgreSQL needs none of this and uses one pool for both.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
+
+Hook = Callable[[], Awaitable[None]]
+
+_ENCODER = msgspec.json.Encoder()
+_WRITER_WAIT_S = 30.0
+_READERS = 8
+
+
+def _dumps(value: Any) -> str:
+    return _ENCODER.encode(value).decode()
+
+
+def before_commit(session: AsyncSession, name: str, hook: Hook) -> None:
+    """Run `hook` once, at the end of the unit of work, inside its transaction."""
+    session.info.setdefault("before_commit", {}).setdefault(name, hook)
+
+
+def after_commit(session: AsyncSession, hook: Hook) -> None:
+    """Run `hook` when the unit of work is committed and the connection is free again."""
+    session.info.setdefault("after_commit", []).append(hook)
+
+
+class Database:
+    """The product's database.
+
+    Args:
+        url: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`.
+        pool_size: Connections kept open on PostgreSQL.
+    """
+
+    def __init__(self, url: str | URL, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._writer = self._sqlite_engine(writer=True)
+            self._reader = self._sqlite_engine(writer=False)
+        else:
+            self._writer = self._reader = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=pool_size * 2,
+                pool_timeout=_WRITER_WAIT_S,
+                pool_pre_ping=True,
+                json_serializer=_dumps,
+                json_deserializer=msgspec.json.decode,
+            )
+        self.info: dict[str, Any] = {}
+        """Copied into the `info` of every session: what hooks of a commit need, such as the bus."""
+        self._write_sessions = async_sessionmaker(
+            self._writer, expire_on_commit=False, info=self.info
+        )
+        self._read_sessions = async_sessionmaker(
+            self._reader, expire_on_commit=False, autoflush=False
+        )
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.url.get_backend_name()
+
+    def _sqlite_engine(self, *, writer: bool) -> AsyncEngine:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            self.url,
+            pool_size=1 if writer else _READERS,
+            max_overflow=0,
+            pool_timeout=_WRITER_WAIT_S,
+            json_serializer=_dumps,
+            json_deserializer=msgspec.json.decode,
+        )
+        pragmas = [
+            "PRAGMA journal_mode=WAL",
+            # FULL: an answered write survives a power cut, not only a crash of the process.
+            "PRAGMA synchronous=FULL",
+            "PRAGMA foreign_keys=ON",
+            "PRAGMA busy_timeout=30000",
+            "PRAGMA temp_store=MEMORY",
+            "PRAGMA cache_size=-16000",
+        ]
+        if not writer:
+            pragmas.append("PRAGMA query_only=ON")
+
+        def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+            # The driver must not begin transactions by itself: `on_begin` says how.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+
+        def on_begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+        event.listen(engine.sync_engine, "connect", on_connect)
+        event.listen(engine.sync_engine, "begin", on_begin)
+        return engine
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a session that only reads."""
+        async with self._read_sessions() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a session whose changes are committed together when the block ends well."""
+        async with self._write_sessions() as session, session.begin():
+            yield session
+            await _run_before_commit(session)
+        await run_after_commit(session)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncGenerator[AsyncConnection]:
+        """Yield a plain writing connection inside a transaction: for hot paths without the ORM."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+async def _run_before_commit(session: AsyncSession) -> None:
+    hooks: dict[str, Hook] = session.info.get("before_commit", {})
+    while hooks:
+        name = next(iter(hooks))
+        await hooks.pop(name)()
+
+
+async def run_after_commit(session: AsyncSession) -> None:
+    """Run and forget the hooks that wait for the commit of `session`."""
+    for hook in session.info.pop("after_commit", []):
+        await hook()

@@ -1,0 +1,17 @@
+"""HTTP conventions: the application class, routers, problems, sessions of a request."""
+
+from muster.kernel.http.app import App
+from muster.kernel.http.problems import Problem, problems
+from muster.kernel.http.routing import Router
+from muster.kernel.http.sessions import Db, Reading, Writing, database_of
+
+__all__ = [
+    "App",
+    "Db",
+    "Problem",
+    "Reading",
+    "Router",
+    "Writing",
+    "database_of",
+    "problems",
+]

@@ -1,0 +1,151 @@
+"""The application class: everything that holds for every operation."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
+
+from muster.kernel.errors import AppError, BadRequest, Forbidden, Invalid, Unauthorized
+from muster.kernel.http.idempotency import Replayed, replay
+from muster.kernel.http.middleware import CanonicalPath, RequestContext
+from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
+from muster.kernel.http.routing import PrefixDispatch, Router, required_scope
+
+MAX_BODY_BYTES = 20 * 2**20
+_PROJECT_HEADER: dict[str, Any] = {
+    "name": "X-Project-Id",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Project of the request; else the caller's active project. "
+    "`group_id`, as a header or a query parameter, means the same.",
+}
+_IDEMPOTENCY_HEADER: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Sent again with the same key, the request has no second effect and gets the "
+    "first answer; kept for 24 hours.",
+}
+
+
+class App(FastAPI):
+    """FastAPI whose every error is a documented problem and whose routes are found by prefix.
+
+    Args:
+        docs: Serve the interactive documentation and the OpenAPI document.
+        cors_origins: Origins whose pages may call the API.
+    """
+
+    def __init__(self, *, docs: bool, cors_origins: list[str], **options: Any) -> None:
+        super().__init__(
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            generate_unique_id_function=attrgetter("name"),
+            max_body_size=MAX_BODY_BYTES,
+            redirect_slashes=False,
+            **options,
+        )
+        self.add_middleware(CanonicalPath)
+        if cors_origins:
+            self.add_middleware(
+                CORSMiddleware,
+                allow_origins=cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                allow_credentials="*" not in cors_origins,
+                expose_headers=["X-Request-Id", "Idempotency-Replayed"],
+            )
+        self.add_middleware(RequestContext)
+        for error, handler in HANDLERS.items():
+            self.add_exception_handler(error, handler)
+        self.add_exception_handler(Replayed, replay)
+        if docs:
+            self._add_docs()
+
+    def mount_router(self, router: Router) -> None:
+        """Serve the operations of a slice."""
+        self.router.routes.extend(router.routes)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the dispatch by prefix behind the middleware, in the place of the linear search."""
+        self.router.middleware_stack = PrefixDispatch(self.router.routes, self.router.app)
+        return super().build_middleware_stack()
+
+    def operations(self) -> list[APIRoute]:
+        """Return the operations that are part of the API."""
+        return [r for r in self.router.routes if isinstance(r, APIRoute) and r.include_in_schema]
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document; built once."""
+        if self.openapi_schema:
+            return self.openapi_schema
+        document = super().openapi()
+        schema = Problem.model_json_schema(ref_template=REFS + "{model}")
+        components = document.setdefault("components", {}).setdefault("schemas", {})
+        components |= schema.pop("$defs") | {"Problem": schema}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            components.pop(unused, None)
+        for route in self.operations():
+            for method in route.methods or ():
+                _complete(document["paths"][route.path_format][method.lower()], route, method)
+        return document
+
+    def _add_docs(self) -> None:
+        async def document(_: Request) -> Response:
+            return _json(self.openapi())
+
+        pages: list[tuple[str, str, Callable[..., HTMLResponse]]] = [
+            ("/docs", "/openapi.json", get_swagger_ui_html),
+            ("/redoc", "/openapi.json", get_redoc_html),
+            ("/api-docs", "/api-openapi.json", get_swagger_ui_html),
+            ("/api-redoc", "/api-openapi.json", get_redoc_html),
+        ]
+        for path in ("/openapi.json", "/api-openapi.json"):
+            self.add_route(path, document, include_in_schema=False)
+        for path, source, page in pages:
+            self.add_route(path, _page(page, source, self.title), include_in_schema=False)
+
+
+def _page(
+    page: Callable[..., HTMLResponse], source: str, title: str
+) -> Callable[[Request], Response]:
+    def show(_: Request) -> Response:
+        return page(openapi_url=source, title=title)
+
+    return show
+
+
+def _json(document: dict[str, Any]) -> Response:
+    import msgspec
+
+    return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+    """Add what every operation has: its scope, the shared headers, the shared problems."""
+    shared: list[type[AppError]] = [Invalid]
+    scope = required_scope(route.dependant)
+    if scope is not None:
+        operation["x-required-scope"] = scope
+        operation["security"] = [{"bearer": []}]
+        operation.setdefault("parameters", []).append(_PROJECT_HEADER)
+        shared += [Unauthorized, Forbidden]
+        if method == "POST":
+            operation["parameters"].append(_IDEMPOTENCY_HEADER)
+    if method in {"POST", "PUT", "PATCH"}:
+        shared.append(BadRequest)
+    responses = operation.setdefault("responses", {})
+    for status, problem in problems(*shared).items():
+        known = responses.get(str(status))
+        if known is None or "HTTPValidationError" in str(known):
+            responses[str(status)] = problem

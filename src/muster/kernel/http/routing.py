@@ -1,0 +1,131 @@
+"""Routers: strict query parameters, strict JSON, idempotent writes, dispatch by prefix."""
+
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response, params
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+from starlette.routing import Router as StarletteRouter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from muster.kernel.http.idempotency import HEADER, answer_once
+
+BASE = "/api/v1"
+PROJECT_QUERY = "group_id"
+"""Every operation takes the project as a query parameter too, besides the header."""
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read strictly: no NaN, no lone surrogates, no NUL characters."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        # NUL is valid JSON, yet PostgreSQL cannot store it, and no field of ours means it.
+        if b"\\u0000" in body:
+            raise json.JSONDecodeError("NUL characters are not allowed", "", 0)
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            text = str(error) if isinstance(error, msgspec.DecodeError) else "too deeply nested"
+            raise json.JSONDecodeError(text, "", 0) from error
+
+
+class Route(APIRoute):
+    """A route that refuses query parameters it does not know."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
+        known = query_names(self.dependant) | {PROJECT_QUERY}
+
+        async def handle(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            unknown = [name for name in request.query_params if name not in known]
+            if unknown:
+                if (identify := getattr(request.app.state, "identify", None)) and self.secured:
+                    await identify(strict)
+                raise RequestValidationError([_unknown(name) for name in unknown])
+            if request.method == "POST" and HEADER in request.headers and self.secured:
+                return await answer_once(strict, handler)
+            return await handler(strict)
+
+        return handle
+
+    @property
+    def secured(self) -> bool:
+        """Tell whether the operation needs a caller."""
+        return required_scope(self.dependant) is not None
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    return {
+        "type": "extra_forbidden",
+        "loc": ("query", name),
+        "msg": "This query parameter is not known here",
+        "input": None,
+    }
+
+
+def query_names(dependant: Dependant) -> set[str]:
+    """Return the names of all query parameters of an operation."""
+    return {f.alias for f in get_flat_params(dependant) if isinstance(f.field_info, params.Query)}
+
+
+def required_scope(dependant: Dependant) -> str | None:
+    """Return the scope that an operation declares; see `muster.platform.identity.requires`."""
+    found = getattr(dependant.call, "required_scope", None)
+    if found is not None:
+        return str(found)
+    for inner in dependant.dependencies:
+        if (scope := required_scope(inner)) is not None:
+            return scope
+    return None
+
+
+class Router(APIRouter):
+    """The operations of one slice, under the base path of the API.
+
+    Args:
+        prefix: Path below the base, such as `/agents`.
+        tag: Heading in the reference.
+        base: Other base path, for the few operations that live at the root.
+    """
+
+    def __init__(self, prefix: str = "", *, tag: str, base: str = BASE) -> None:
+        super().__init__(prefix=base + prefix, tags=[tag], route_class=Route)
+
+
+class PrefixDispatch:
+    """Sends a request to the routes that share its first path segments.
+
+    Route matching is linear, so with hundreds of routes the last one would answer several times
+    slower than the first. One dictionary look-up leaves a handful of routes to try.
+    """
+
+    def __init__(self, routes: list[BaseRoute], lifespan: ASGIApp) -> None:
+        groups: dict[str, list[BaseRoute]] = {}
+        for route in routes:
+            groups.setdefault(_segment(getattr(route, "path", "")), []).append(route)
+        self._groups = {
+            name: StarletteRouter(group, redirect_slashes=False) for name, group in groups.items()
+        }
+        self._nothing = StarletteRouter([], redirect_slashes=False)
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        group = self._groups.get(_segment(scope["path"]), self._nothing)
+        await group(scope, receive, send)
+
+
+def _segment(path: str) -> str:
+    if path.startswith(BASE + "/"):
+        return BASE + "/" + path[len(BASE) + 1 :].split("/", 1)[0]
+    return "/" + path.lstrip("/").split("/", 1)[0]

@@ -1,0 +1,201 @@
+"""The live bus: hints that something happened, within a process and between processes.
+
+What goes over the bus is never the only copy of a fact. A message that must not be lost is a row
+in the database, and the bus only says that it is there; a subscriber that lags or reconnects reads
+the rows again. Tokens of a model that speaks are the one thing that is sent and not stored: the
+finished reply is.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import msgspec
+
+from muster.kernel.db.database import Database
+from muster.kernel.ids import new_id
+from muster.kernel.logging import get_logger
+
+Message = dict[str, Any]
+
+CHANNEL = "muster_live"
+MAX_PAYLOAD_BYTES = 7_900
+"""PostgreSQL refuses notifications of 8,000 bytes and more."""
+
+_QUEUE = 2_000
+_POLL_S = 0.25
+_RECONNECT_S = 0.5
+
+logger = get_logger(__name__)
+
+
+class Subscription:
+    """Messages of some topics, in order. `lagged` becomes true when messages were dropped."""
+
+    def __init__(self, bus: "LiveBus", topics: tuple[str, ...]) -> None:
+        self._bus, self.topics = bus, topics
+        self._queue: asyncio.Queue[Message | None] = asyncio.Queue(_QUEUE)
+        self.lagged = False
+
+    def put(self, message: Message | None) -> None:
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self.lagged = True
+
+    async def get(self, timeout_s: float | None = None) -> Message | None:
+        """Return the next message; None when time ran out, or as a hint to look at the database."""
+        if timeout_s is None:
+            return await self._queue.get()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+    async def __aenter__(self) -> Self:
+        self._bus.attach(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bus.detach(self)
+
+
+class LiveBus:
+    """Publish and subscribe by topic.
+
+    On PostgreSQL messages reach every process by LISTEN/NOTIFY. On SQLite they stay in the process,
+    and commits of other processes are noticed by the database's data version and passed on as a
+    hint (a None message) to all subscribers.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._id = new_id()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._outbox: asyncio.Queue[str] = asyncio.Queue()
+        self._listening = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to exchange messages with other processes."""
+        if self._database.is_sqlite:
+            self._tasks = [asyncio.create_task(self._watch_sqlite(), name="live-watch")]
+        else:
+            self._tasks = [
+                asyncio.create_task(self._listen(), name="live-listen"),
+                asyncio.create_task(self._send(), name="live-send"),
+            ]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._listening.wait(), 5)
+
+    async def stop(self) -> None:
+        """Stop exchanging; subscriptions stay but get nothing more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def subscribe(self, *topics: str) -> Subscription:
+        """Return a subscription; it receives while its `async with` block lasts."""
+        return Subscription(self, topics)
+
+    def attach(self, subscription: Subscription) -> None:
+        for topic in subscription.topics:
+            self._subscriptions[topic].add(subscription)
+
+    def detach(self, subscription: Subscription) -> None:
+        for topic in subscription.topics:
+            self._subscriptions[topic].discard(subscription)
+            if not self._subscriptions[topic]:
+                del self._subscriptions[topic]
+
+    def publish(self, topic: str, message: Message) -> None:
+        """Send a message to the subscribers of `topic`, here and in other processes."""
+        self._deliver(topic, message)
+        if self._database.is_sqlite or not self._tasks:
+            return
+        payload = msgspec.json.encode([self._id, topic, message])
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            # Too long to send: the others are told to look at the database instead.
+            payload = msgspec.json.encode([self._id, topic, None])
+        self._outbox.put_nowait(payload.decode())
+
+    def nudge(self) -> None:
+        """Tell every subscriber to look at the database."""
+        for subscription in {s for group in self._subscriptions.values() for s in group}:
+            subscription.put(None)
+
+    def _deliver(self, topic: str, message: Message | None) -> None:
+        for subscription in tuple(self._subscriptions.get(topic, ())):
+            subscription.put(message)
+
+    async def _watch_sqlite(self) -> None:
+        # A connection of its own that never begins a transaction: the data version tells whether
+        # any other connection, of whatever process, has committed since it was last asked.
+        with contextlib.closing(sqlite3.connect(str(self._database.url.database))) as connection:
+            seen: int | None = None
+            while True:
+                version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+                if seen is not None and version != seen:
+                    self.nudge()
+                seen = version
+                await asyncio.sleep(_POLL_S)
+
+    async def _connect(self) -> Any:
+        url = self._database.url.set(drivername="postgresql")
+        connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return await connect(url.render_as_string(hide_password=False))
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Any]:
+        connection = await self._connect()
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._connected() as connection:
+                    lost = asyncio.Event()
+                    connection.add_termination_listener(partial(_set, lost))
+                    await connection.add_listener(CHANNEL, self._received)
+                    self._listening.set()
+                    self.nudge()  # whatever was sent while nobody listened
+                    await lost.wait()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                logger.warning("live_bus_disconnected")
+            await asyncio.sleep(_RECONNECT_S)
+
+    def _received(self, _: Any, __: int, ___: str, payload: Any) -> None:
+        sender, topic, message = msgspec.json.decode(payload)
+        if sender != self._id:
+            self._deliver(topic, message)
+
+    async def _send(self) -> None:
+        while True:
+            try:
+                async with self._connected() as connection:
+                    while True:
+                        payload = await self._outbox.get()
+                        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                logger.warning("live_bus_cannot_send")
+            await asyncio.sleep(_RECONNECT_S)
+
+
+def _set(event: asyncio.Event, _: Any) -> None:
+    event.set()

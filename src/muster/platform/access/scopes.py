@@ -1,0 +1,122 @@
+"""Scopes, roles, and which role has which scopes: the one table of permissions."""
+
+from enum import StrEnum
+
+
+class PlatformRole(StrEnum):
+    """Standing of a user on the whole platform, lowest first."""
+
+    USER = "user"
+    ADMIN = "admin"
+    SUPERADMIN = "superadmin"
+
+    @property
+    def rank(self) -> int:
+        return list(PlatformRole).index(self)
+
+
+class ProjectRole(StrEnum):
+    """Standing of a member in one project, lowest first."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    EDITOR = "editor"
+    OWNER = "owner"
+
+    @property
+    def rank(self) -> int:
+        return list(ProjectRole).index(self)
+
+
+class Scope(StrEnum):
+    """What an operation requires. `read` scopes look, `write` scopes change, others do."""
+
+    PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    API_KEYS_READ = "api-keys:read"
+    API_KEYS_WRITE = "api-keys:write"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
+    AUDIT_READ = "audit:read"
+    PLATFORM_WRITE = "platform:write"
+    PROJECTS_CREATE = "projects:create"
+    PROJECTS_READ = "projects:read"
+    PROJECTS_WRITE = "projects:write"
+    EVENTS_READ = "events:read"
+    SECRETS_READ = "secrets:read"
+    SECRETS_WRITE = "secrets:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    MODELS_INVOKE = "models:invoke"
+    TOOLS_READ = "tools:read"
+    TOOLS_WRITE = "tools:write"
+    TOOLS_INVOKE = "tools:invoke"
+    AGENTS_READ = "agents:read"
+    AGENTS_WRITE = "agents:write"
+    AGENTS_REGISTER = "agents:register"
+    RUNS_READ = "runs:read"
+    RUNS_EXECUTE = "runs:execute"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_WRITE = "approvals:write"
+    APPROVALS_DECIDE = "approvals:decide"
+
+
+_EVERYONE = frozenset(
+    {
+        Scope.PROFILE_READ,
+        Scope.PROFILE_WRITE,
+        Scope.API_KEYS_READ,
+        Scope.API_KEYS_WRITE,
+        Scope.PROJECTS_CREATE,
+    }
+)
+_ADMIN = _EVERYONE | {Scope.USERS_READ, Scope.USERS_WRITE, Scope.AUDIT_READ}
+
+PLATFORM_SCOPES: dict[PlatformRole, frozenset[Scope]] = {
+    PlatformRole.USER: _EVERYONE,
+    PlatformRole.ADMIN: _ADMIN,
+    PlatformRole.SUPERADMIN: _ADMIN | {Scope.PLATFORM_WRITE},
+}
+
+_VIEWER = frozenset(
+    {
+        Scope.PROJECTS_READ,
+        Scope.EVENTS_READ,
+        Scope.SECRETS_READ,
+        Scope.MODELS_READ,
+        Scope.TOOLS_READ,
+        Scope.AGENTS_READ,
+        Scope.RUNS_READ,
+        Scope.APPROVALS_READ,
+    }
+)
+_OPERATOR = _VIEWER | {
+    Scope.MODELS_INVOKE,
+    Scope.TOOLS_INVOKE,
+    Scope.RUNS_EXECUTE,
+    Scope.APPROVALS_WRITE,
+    Scope.APPROVALS_DECIDE,
+}
+_EDITOR = _OPERATOR | {
+    Scope.SECRETS_WRITE,
+    Scope.MODELS_WRITE,
+    Scope.TOOLS_WRITE,
+    Scope.AGENTS_WRITE,
+    Scope.AGENTS_REGISTER,
+}
+
+PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
+    ProjectRole.VIEWER: _VIEWER,
+    ProjectRole.OPERATOR: _OPERATOR,
+    ProjectRole.EDITOR: _EDITOR,
+    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE},
+}
+
+AGENT_KEY_SCOPES = frozenset({Scope.AGENTS_REGISTER})
+"""All that a key of kind `agent` can ever do."""
+
+
+def scopes_of(platform: PlatformRole, project: ProjectRole | None) -> frozenset[Scope]:
+    """Return what a user with these roles may do."""
+    of_project = PROJECT_SCOPES[project] if project else frozenset[Scope]()
+    return PLATFORM_SCOPES[platform] | of_project

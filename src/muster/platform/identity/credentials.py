@@ -1,0 +1,56 @@
+"""What the identity slice keeps for as long as the process lives."""
+
+import asyncio
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from muster.kernel import clock
+from muster.kernel.crypto import MasterKey
+from muster.kernel.db import Database
+from muster.kernel.settings import Settings
+from muster.platform.identity.models import ApiKey
+from muster.platform.identity.passwords import Passwords
+from muster.platform.identity.tokens import AccessTokens
+
+_USE_IS_STALE_AFTER = timedelta(minutes=1)
+
+
+class KeyUsage:
+    """Notes when keys were used: at most once a minute each, and no request waits for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._noting: dict[str, asyncio.Task[None]] = {}
+
+    def seen(self, key: ApiKey) -> None:
+        """Note that a key was used now, unless the note that there is, is fresh."""
+        fresh_since = clock.now() - _USE_IS_STALE_AFTER
+        if key.id in self._noting or (key.last_used_at and key.last_used_at > fresh_since):
+            return
+        task = asyncio.create_task(self._note(key.id))
+        self._noting[key.id] = task
+        task.add_done_callback(lambda _: self._noting.pop(key.id, None))
+
+    async def _note(self, key_id: str) -> None:
+        async with self._database.write() as session:
+            # Not a change of the key: `updated_at` stays.
+            statement = update(ApiKey).where(ApiKey.id == key_id)
+            await session.execute(
+                statement.values(last_used_at=clock.now(), updated_at=ApiKey.updated_at)
+            )
+
+    async def aclose(self) -> None:
+        """Wait for the notes that are being written."""
+        await asyncio.gather(*self._noting.values(), return_exceptions=True)
+
+
+class Credentials:
+    """Passwords, tokens and the settings of sign-in."""
+
+    def __init__(self, settings: Settings, master_key: MasterKey, database: Database) -> None:
+        self.auth = settings.auth
+        self.registration = settings.registration_mode
+        self.passwords = Passwords(settings.auth.password_min_length)
+        self.access_tokens = AccessTokens(master_key, settings.auth.access_minutes)
+        self.key_usage = KeyUsage(database)

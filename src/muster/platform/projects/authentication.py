@@ -1,0 +1,201 @@
+"""Who calls and in which project, found out with one query.
+
+The project is the one in the path (`/projects/{project_id}/...`), else that of `X-Project-Id`, of
+`group_id` as a header or as a query parameter, else the caller's active project, else the personal
+one. An outsider and someone who made up an id read the same 404.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select
+from starlette.requests import HTTPConnection
+
+from muster.kernel import clock
+from muster.kernel.http import database_of
+from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, Scope, scopes_of
+from muster.platform.identity import (
+    AGENT_KEY_SCOPES,
+    KEY_PREFIX,
+    ApiKey,
+    CallerInactive,
+    Credentials,
+    InvalidAuthorizationHeader,
+    InvalidToken,
+    KeyKind,
+    MissingAuth,
+    MissingToken,
+    TokenExpired,
+    User,
+    UserSession,
+    digest,
+)
+from muster.platform.projects.errors import ProjectNotFound
+from muster.platform.projects.models import Membership
+
+_PATH_PARAMETER = "project_id"
+_PATH_PREFIX = "/api/v1/projects/{project_id}"
+_USER = (User.id, User.name, User.role, User.is_active)
+_MEMBERSHIP = (Membership.project_id, Membership.role.label("project_role"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The project that a request names, if any, and whether it does so in the path."""
+
+    project_id: str | None
+    in_path: bool
+
+
+async def authenticate(connection: HTTPConnection) -> Caller:
+    """Return the caller of a request, or raise why there is none."""
+    return await authenticate_token(connection, _token_of(connection))
+
+
+async def authenticate_token(connection: HTTPConnection, token: str) -> Caller:
+    """Return the caller who proves itself by `token`: for tokens that come in a message."""
+    wanted = _wanted_project(connection)
+    if token.startswith(KEY_PREFIX):
+        caller = await _by_key(connection, token, wanted)
+    else:
+        caller = await _by_session(connection, token, wanted)
+    structlog.contextvars.bind_contextvars(user=caller.id, project=caller.project_id)
+    return caller
+
+
+def _token_of(connection: HTTPConnection) -> str:
+    header = connection.headers.get("authorization")
+    if header is None:
+        key = connection.headers.get("x-api-key")
+        # A browser cannot set headers when it opens a WebSocket.
+        if key is None and connection.scope["type"] == "websocket":
+            key = connection.query_params.get("token")
+        if not key:
+            raise MissingAuth
+        return key
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidAuthorizationHeader
+    if not token.strip():
+        raise MissingToken
+    return token.strip()
+
+
+def _wanted_project(connection: HTTPConnection) -> _Wanted:
+    route = getattr(connection.scope.get("route"), "path", "")
+    if route.startswith(_PATH_PREFIX):
+        return _Wanted(connection.path_params[_PATH_PARAMETER], in_path=True)
+    headers = connection.headers
+    named = headers.get("x-project-id") or headers.get("group_id")
+    return _Wanted(named or connection.query_params.get("group_id") or None, in_path=False)
+
+
+async def _by_session(connection: HTTPConnection, token: str, wanted: _Wanted) -> Caller:
+    credentials: Credentials = connection.app.state.credentials
+    claims = credentials.access_tokens.read(token)
+    found = await _one(connection, _session_query(claims.session_id, wanted.project_id))
+    if found is None or found.id != claims.user_id:
+        raise InvalidToken
+    if not found.is_active:
+        raise CallerInactive
+    if found.revoked_at is not None:
+        raise InvalidToken("The session has ended; sign in again.")
+    role = PlatformRole(found.role)
+    project_id, project_role = _resolve(found, role, wanted)
+    return Caller(
+        kind=CallerKind.USER,
+        id=found.id,
+        name=found.name,
+        role=role,
+        project_id=project_id,
+        project_role=project_role,
+        scopes=scopes_of(role, project_role),
+        session_id=claims.session_id,
+    )
+
+
+async def _by_key(connection: HTTPConnection, token: str, wanted: _Wanted) -> Caller:
+    found = await _one(connection, _key_query(token))
+    if found is None:
+        raise InvalidToken
+    key: ApiKey = found.ApiKey
+    if key.revoked_at is not None:
+        raise InvalidToken("The API key was revoked.")
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        raise TokenExpired("The API key has expired; make a new one.")
+    if not found.is_active:
+        raise CallerInactive
+    role = PlatformRole(found.role)
+    project_id, project_role = _resolve(found, role, _of_key(key, wanted))
+    credentials: Credentials = connection.app.state.credentials
+    credentials.key_usage.seen(key)
+    is_agent = key.kind == KeyKind.AGENT
+    return Caller(
+        kind=CallerKind.AGENT_KEY if is_agent else CallerKind.USER_KEY,
+        id=found.id,
+        name=found.name,
+        role=role,
+        project_id=project_id,
+        project_role=project_role,
+        scopes=scopes_of(role, project_role) & _granted(key),
+        key_id=key.id,
+    )
+
+
+def _of_key(key: ApiKey, wanted: _Wanted) -> _Wanted:
+    """Hold a key to its project, whatever the request names."""
+    if wanted.project_id not in {None, key.project_id}:
+        raise ProjectNotFound("This API key works in another project.")
+    return _Wanted(key.project_id, in_path=False)
+
+
+def _granted(key: ApiKey) -> frozenset[Scope]:
+    if key.kind == KeyKind.AGENT:
+        return AGENT_KEY_SCOPES
+    known = frozenset(Scope)
+    return known if key.scopes is None else known & frozenset(key.scopes)
+
+
+def _resolve(found: Any, role: PlatformRole, wanted: _Wanted) -> tuple[str, ProjectRole | None]:
+    if found.project_id is not None:
+        return found.project_id, ProjectRole(found.project_role)
+    # Admins manage the members of any project; each operation says whether it lets them in.
+    if wanted.project_id is not None and wanted.in_path and role.rank >= PlatformRole.ADMIN.rank:
+        return wanted.project_id, None
+    raise ProjectNotFound
+
+
+def _session_query(session_id: str, project_id: str | None) -> Select[*tuple[Any, ...]]:
+    if project_id is not None:
+        theirs: ColumnElement[bool] = Membership.project_id == project_id
+    else:
+        theirs = or_(
+            Membership.project_id == User.active_project_id,
+            Membership.project_id == User.personal_project_id,
+        )
+    return (
+        select(*_USER, *_MEMBERSHIP, UserSession.revoked_at)
+        .join(User, User.id == UserSession.user_id)
+        .outerjoin(Membership, and_(Membership.user_id == User.id, theirs))
+        .where(UserSession.id == session_id)
+        .order_by(case((Membership.project_id == User.active_project_id, 0), else_=1))
+        .limit(1)
+    )
+
+
+def _key_query(token: str) -> Select[*tuple[Any, ...]]:
+    membership = and_(
+        Membership.user_id == ApiKey.user_id, Membership.project_id == ApiKey.project_id
+    )
+    return (
+        select(ApiKey, *_USER, *_MEMBERSHIP)
+        .join(User, User.id == ApiKey.user_id)
+        .outerjoin(Membership, membership)
+        .where(ApiKey.hash == digest(token))
+    )
+
+
+async def _one(connection: HTTPConnection, statement: Select[*tuple[Any, ...]]) -> Any:
+    async with database_of(connection).read() as session:
+        return (await session.execute(statement)).one_or_none()

@@ -1,0 +1,139 @@
+"""Fixtures that every test may use: the real application on a real database, and its callers."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from muster.entrypoints.assembly import Muster
+from muster.kernel.db import Database
+from muster.kernel.settings import AuthSettings, Settings
+from tests.support.people import People, make_people
+from tests.support.postgres import PostgresServer
+from tests.support.schema import migrate
+
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        default=",".join(KINDS),
+        help="Databases to run on, separated by commas: sqlite, postgresql.",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        kinds = metafunc.config.getoption("--database").split(",")
+        metafunc.parametrize("database_kind", kinds, scope="session")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A migrated, empty database that each test gets a copy of."""
+
+    kind: str
+    server: PostgresServer | None
+    source: str
+
+    def copy(self, folder: Path) -> str:
+        if self.server is not None:
+            return self.server.create_database(template=self.source)
+        target = folder / "muster.db"
+        shutil.copyfile(self.source, target)
+        return f"sqlite+aiosqlite:///{target}"
+
+    def drop(self, url: str) -> None:
+        if self.server is not None:
+            self.server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def template(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    if database_kind == "sqlite":
+        path = tmp_path_factory.mktemp("template") / "template.db"
+        migrate(f"sqlite+aiosqlite:///{path}")
+        yield Template("sqlite", None, str(path))
+        return
+    server = PostgresServer.start()
+    try:
+        url = server.create_database(template=None)
+        migrate(url)
+        yield Template("postgresql", server, url.rsplit("/", 1)[1].split("?")[0])
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database_url(template: Template, tmp_path: Path) -> Iterator[str]:
+    url = template.copy(tmp_path)
+    yield url
+    template.drop(url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=5)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=SecretStr(database_url),
+        database_pool_size=5,
+        egress_allow=["127.0.0.0/8"],
+        registration="open",
+        auth=AuthSettings(lockout_attempts=3, lockout_minutes=1),
+        log_level="WARNING",
+    )
+
+
+@pytest.fixture
+async def muster(settings: Settings) -> AsyncIterator[Muster]:
+    """The application, serving, without executing runs."""
+    async with Muster(settings, execute=False) as running:
+        yield running
+
+
+@pytest.fixture
+async def connect(muster: Muster) -> AsyncIterator[Callable[..., httpx2.AsyncClient]]:
+    async with AsyncExitStack() as stack:
+        made: list[httpx2.AsyncClient] = []
+
+        def make(**headers: str) -> httpx2.AsyncClient:
+            client = httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(muster.app, raise_app_exceptions=False),
+                base_url="http://muster.test/api/v1",
+                headers=headers,
+            )
+            made.append(client)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+async def anonymous(connect: Callable[..., httpx2.AsyncClient]) -> httpx2.AsyncClient:
+    """A client without a token."""
+    return connect()
+
+
+@pytest.fixture
+async def people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> People:
+    """One client per role in one project, and an outsider with a project of its own."""
+    return await make_people(muster, connect)

@@ -1,0 +1,1 @@
+"""Real local servers and databases that the tests talk to."""
