@@ -1,5 +1,6 @@
 """Fixtures that every test may use: the real application on a real database, and its callers."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -66,13 +67,14 @@ def template(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> It
         migrate(f"sqlite+aiosqlite:///{path}")
         yield Template("sqlite", None, str(path))
         return
-    server = PostgresServer.start()
-    try:
-        url = server.create_database(template=None)
-        migrate(url)
-        yield Template("postgresql", server, url.rsplit("/", 1)[1].split("?")[0])
-    finally:
-        server.stop()
+    with PostgresServer.start(shared_folder(tmp_path_factory)) as server:
+        yield Template("postgresql", server, server.ensure_template("muster", migrate))
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return one folder for all workers of a run: they share one server."""
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 async def muster(settings: Settings) -> AsyncIterator[Muster]:
     """The application, serving, without executing runs."""
-    async with Muster(settings, execute=False) as running:
+    async with Muster(settings, engine="off") as running:
         yield running
 
 

@@ -37,6 +37,26 @@ async def test_what_a_stop_interrupts_is_invoked_again(world: World, recorder: R
         assert not again.last("waits").recovered
 
 
+async def test_a_new_release_takes_the_jobs_of_the_last_one(
+    world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine(recorder, concurrency=1, grace_s=0) as engine:
+        await engine.submit(job("running", hold=True))
+        await engine.submit(job("waiting"))
+        await until(engine.active)
+    again = Recorder()
+    again.gate.set()
+    monkeypatch.setattr("muster.engine.engine.version", lambda _: "99.0")
+    async with world.engine(again, app_version="muster-2") as engine:
+        # Jobs in another format are not for this one.
+        await engine.submit(job("new"))
+        await until(lambda: again.ended == ["new"])
+        assert await engine.known(["running", "waiting"]) == {"running", "waiting"}
+    async with world.engine(again) as engine:
+        assert (await engine.executors())[0].version == "99.0"
+        await until(lambda: sorted(again.ended) == ["new", "running", "waiting"])
+
+
 async def test_a_stop_lets_jobs_end_that_can(world: World, recorder: Recorder) -> None:
     async with world.engine(recorder, grace_s=5) as engine:
         await engine.submit(job("a", seconds=0.3))

@@ -8,7 +8,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from muster.engine.system_database import Head, Pending, SystemDatabase, create_engine
+from muster.engine import Job
+from muster.engine.connection import create_engine
+from muster.engine.leases import Leases
+from muster.engine.signals import JobSignals
+from muster.engine.system_database import Head, Pending, SystemDatabase
 from tests.engine.support import Recorder, World, job, until
 
 pytestmark = pytest.mark.anyio
@@ -159,10 +163,11 @@ async def test_a_heart_goes_on_beating_after_an_error(
                 await asyncio.sleep(0.01)
 
 
-async def test_a_job_that_dbos_cannot_begin_frees_its_slot(
-    sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_that_dbos_cannot_begin_is_tried_again(
+    world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sqlite_world.engine(recorder, concurrency=1, rate_limit=(100, 1.0)) as engine:
+    options = {"rate_limit": (100, 1.0), "lease_s": 0.5}
+    async with world.engine(recorder, concurrency=1, **options) as engine:
 
         def fail(*_: object) -> None:
             raise RuntimeError("no loop")
@@ -175,10 +180,60 @@ async def test_a_job_that_dbos_cannot_begin_frees_its_slot(
                     await asyncio.sleep(0.01)
             await until(lambda: engine._capacity.free == 1)
         await engine.submit(job("b"))
-        await until(lambda: recorder.ended == ["b"])
-        assert await engine.known(["a"]) == {"a"}
-    async with sqlite_world.engine(recorder):
         await until(lambda: recorder.ended == ["b", "a"])
+
+
+async def test_a_caller_that_goes_away_leaves_no_job_behind(
+    world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine(recorder) as engine:
+        begin = engine._runtime.begin
+        begins = asyncio.Event()
+
+        async def slow(submitted: Job) -> bool:
+            begins.set()
+            await asyncio.sleep(0.1)
+            return await begin(submitted)
+
+        monkeypatch.setattr(engine._runtime, "begin", slow)
+        caller = asyncio.create_task(engine.submit(job("a")))
+        await begins.wait()
+        caller.cancel()
+        await asyncio.wait({caller})
+        await until(lambda: recorder.ended == ["a"])
+        await until(lambda: engine._capacity.free == 8)
+
+
+async def test_a_job_whose_cancellation_cannot_be_read_runs(
+    sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sqlite_world.engine(recorder, grace_s=0) as engine:
+        await engine.submit(job("a", hold=True))
+        await until(engine.active)
+    recorder.gate.set()
+
+    async def fail(self: JobSignals, job_ids: list[str]) -> dict[str, str]:
+        raise OSError("away")
+
+    monkeypatch.setattr(JobSignals, "reasons", fail)
+    async with sqlite_world.engine(recorder):
+        await until(lambda: recorder.ended == ["a"])
+
+
+async def test_a_process_ends_without_its_database(
+    sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Leases, executor_ids: list[str]) -> None:
+        raise OSError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Leases, "end", fail)
+        async with sqlite_world.engine(recorder, grace_s=0) as engine:
+            await engine.submit(job("a", hold=True))
+            await until(engine.active)
+    recorder.gate.set()
+    async with sqlite_world.engine(recorder):
+        await until(lambda: recorder.ended == ["a"])
 
 
 async def test_a_job_that_a_tool_of_dbos_resumes_takes_a_slot_too(

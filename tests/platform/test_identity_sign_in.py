@@ -166,7 +166,9 @@ async def test_fifty_logins_at_once(
     assert len(await recorded(muster, "user.logged_in")) == 50
 
 
-async def test_refresh_rotates(muster: Muster, people: People, anonymous: httpx2.AsyncClient) -> None:
+async def test_refresh_rotates(
+    muster: Muster, people: People, anonymous: httpx2.AsyncClient
+) -> None:
     first = (await sign_in(anonymous, "owner")).json()
 
     second = await anonymous.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
@@ -208,9 +210,7 @@ async def test_parallel_refresh_has_one_winner(
     people: People, anonymous: httpx2.AsyncClient
 ) -> None:
     token = (await sign_in(anonymous, "owner")).json()["refresh_token"]
-    attempts = [
-        anonymous.post("/auth/refresh", json={"refresh_token": token}) for _ in range(6)
-    ]
+    attempts = [anonymous.post("/auth/refresh", json={"refresh_token": token}) for _ in range(6)]
 
     answers = await asyncio.gather(*attempts)
 
@@ -296,3 +296,17 @@ async def test_hash_in_an_unknown_notation_is_no_password(
     async with muster.database.write() as session:
         await session.execute(update(User).values(password_hash="plain text"))
     assert (await sign_in(anonymous, "owner", "plain text")).status_code == 401
+
+
+async def test_a_success_between_guesses_leaves_the_count_exact(
+    muster: Muster, people: People, anonymous: httpx2.AsyncClient
+) -> None:
+    guesses = [sign_in(anonymous, "owner", "wrong wrong") for _ in range(8)]
+
+    answers = await asyncio.gather(sign_in(anonymous, "owner"), *guesses)
+
+    codes = [answer.status_code for answer in answers]
+    assert codes[0] in {200, 429}
+    # Three before the success at the most, and three after it.
+    assert 3 <= codes.count(401) <= 5
+    assert codes.count(429) == 9 - codes.count(401) - codes.count(200)

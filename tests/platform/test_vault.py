@@ -300,7 +300,7 @@ async def test_another_master_key_is_refused_while_secrets_exist(
         await second.__aenter__()
     await second.database.dispose()
 
-    async with Muster(settings, execute=False):
+    async with Muster(settings, engine="off"):
         pass
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from tests.support.model_server import Conversation, OpenAIWire, Reply, _decode, pieces, sse
+from tests.support.model_scripts import Reply
+from tests.support.model_server import Conversation, OpenAIWire, _decode, pieces, sse
 
 
 class GroqWire(OpenAIWire):

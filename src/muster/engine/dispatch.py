@@ -38,6 +38,7 @@ class Dispatcher:
         self._runtime, self._leases, self._poll_s = runtime, leases, poll_s
         self._wake = asyncio.Event()
         self._stopping = False
+        self._beginning: set[asyncio.Task[None]] = set()
         self._served: dict[str, int] = {}
         self._turn = count(1)
 
@@ -126,6 +127,14 @@ class Dispatcher:
         ]
         if ahead or self._stopping or not self._capacity.reserve(job.partition):
             return False
+        beginning = asyncio.create_task(self._start(job), name=f"begin:{job.id}")
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        # A caller that goes away in the middle must not leave a job that is stored and not run.
+        await asyncio.shield(beginning)
+        return True
+
+    async def _start(self, job: Job) -> None:
         async with self._leases.held:
             self._jobs.expect(job.id, recovered=False)
             begun = False
@@ -134,4 +143,3 @@ class Dispatcher:
             finally:
                 if not begun:  # it existed already, which is as good
                     self._jobs.forget(job)
-        return True

@@ -97,7 +97,9 @@ class Engine:
 
         await self._leases.take()
         self._runtime = Runtime(self._options, self._database, self._jobs.run)
-        self._recovery = Recovery(self._options, self._database, self._leases, self._kinds)
+        self._recovery = Recovery(
+            self._options, self._database, self._leases, self._kinds, self._jobs.held
+        )
         self._dispatcher = Dispatcher(
             self._database,
             self._capacity,
@@ -152,7 +154,10 @@ class Engine:
         await asyncio.gather(*self._tasks, self._dispatching, return_exceptions=True)
         self._tasks.clear()
         await self._runtime.stop(_LAST_GRACE_S)
-        await self._leases.end([self._leases.executor_id])
+        try:
+            await self._leases.end([self._leases.executor_id])
+        except Exception:  # without its database too a process must end; the others will notice
+            logger.exception("engine_lease_not_ended", executor_id=self._leases.executor_id)
         self._live.publish(TOPIC, {"stopped": self._leases.executor_id})
 
     async def submit(self, job: Job) -> None:
@@ -212,7 +217,7 @@ class Engine:
         logger.error("engine_lease_lost", executor_id=self._leases.executor_id)
         async with self._leases.held:
             await self._leases.take()
-            # From here on what was claimed under the old id does not begin, and what has begun ends.
+            # From here on nothing begins that was claimed under the old id, and what has, ends.
             self._jobs.cancel_all(Stop.LOST, "another process took this job over")
             self._runtime.rename(self._leases.executor_id)
 

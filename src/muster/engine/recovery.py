@@ -1,6 +1,7 @@
 """Jobs whose process is gone: put back into the queue, or given up."""
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 
 from muster.engine.jobs import Job, Kind
 from muster.engine.leases import Leases
@@ -24,9 +25,11 @@ class Recovery:
         database: SystemDatabase,
         leases: Leases,
         kinds: Mapping[str, Kind],
+        held: Callable[[], Collection[str]],
     ) -> None:
         self._options, self._database = options, database
-        self._leases, self._kinds = leases, kinds
+        self._leases, self._kinds, self._held = leases, kinds, held
+        self._forgotten: dict[str, float] = {}
 
     async def sweep(self) -> int:
         """Recover or give up what has no living executor. Return how many jobs were put back."""
@@ -37,6 +40,7 @@ class Recovery:
         if self._leases.executor_id not in live:
             return 0  # this process is the dead one; it has to let go of its own jobs first
         orphans = [job for job in pending if job.executor_id not in live]
+        orphans += self._forgotten_for_long(pending)
         if not orphans:
             return 0
         if self._options.on_restart == "cancel":
@@ -45,6 +49,18 @@ class Recovery:
         hopeless = [job for job in orphans if job.attempts >= self._options.max_attempts]
         await self._give_up([job.job_id for job in hopeless])
         return await self._put_back([job for job in orphans if job not in hopeless])
+
+    def _forgotten_for_long(self, pending: list[Pending]) -> list[Pending]:
+        """Return claims of this very process that it knows nothing of, for as long as a lease.
+
+        An error of the database in the middle of beginning a job leaves such a claim. For a moment
+        so does every job that has ended, until DBOS has recorded it.
+        """
+        held, now = self._held(), time.monotonic()
+        own = [j for j in pending if j.executor_id == self._leases.executor_id]
+        own = [job for job in own if job.job_id not in held]
+        self._forgotten = {job.job_id: self._forgotten.get(job.job_id, now) for job in own}
+        return [j for j in own if now - self._forgotten[j.job_id] > self._options.lease_s]
 
     async def start_over(self) -> None:
         """Give up all that waits, where jobs do not outlive processes and this is the only one."""

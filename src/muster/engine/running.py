@@ -39,6 +39,7 @@ class RunningJobs:
         self._cancelled_elsewhere, self._finish_cancelled = cancelled_elsewhere, finish_cancelled
         self._expected: dict[str, _Expected] = {}
         self._running: dict[str, _Running] = {}
+        self._unknown: set[str] = set()
         self._changed = asyncio.Event()
         self.on_release: Callable[[], None] = lambda: None
         """Called whenever a slot came free."""
@@ -46,6 +47,10 @@ class RunningJobs:
     def active(self) -> list[str]:
         """Return the ids of the jobs whose handlers run."""
         return list(self._running)
+
+    def held(self) -> set[str]:
+        """Return the ids of all claimed jobs that this process knows to have."""
+        return self._running.keys() | self._expected.keys() | self._unknown
 
     def expect(self, job_id: str, *, recovered: bool) -> None:
         """Announce a job that is about to begin: its slot is reserved."""
@@ -95,6 +100,9 @@ class RunningJobs:
             await self._capacity.acquire(job.partition)
             expected = _Expected(self._executor_id(), recovered=True)
         try:
+            if expected.recovered and await self._is_cancelled(job.id):
+                await self._finish_cancelled(job.id)
+                return False
             while job.id in self._running:
                 # This process lost the job and claimed it again while the old handler still ends.
                 self._changed.clear()
@@ -105,14 +113,19 @@ class RunningJobs:
         finally:
             self._release(job)
 
+    async def _is_cancelled(self, job_id: str) -> bool:
+        try:
+            return await self._cancelled_elsewhere(job_id) is not None
+        except Exception:  # the next heartbeat will tell; an error here would end the job for good
+            logger.exception("engine_signals_unreadable", job_id=job_id)
+            return False
+
     async def _run(self, job: Job, *, recovered: bool) -> bool:
         kind = self._kinds.get(job.kind)
         if kind is None:
             # A newer release submitted it. It waits for a process that knows it: ours will end.
             logger.error("engine_job_kind_unknown", job_id=job.id, kind=job.kind)
-            return False
-        if recovered and await self._cancelled_elsewhere(job.id) is not None:
-            await self._finish_cancelled(job.id)
+            self._unknown.add(job.id)
             return False
         context = JobContext(job=job, executor_id=self._executor_id(), recovered=recovered)
         task = asyncio.create_task(_call(kind, context), name=f"job:{job.id}")

@@ -14,17 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions
 from dbos._serialization import DBOSPortableJSON
-from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from muster.engine.connection import create_engine
 from muster.engine.jobs import Job
 from muster.engine.options import EngineOptions
 from muster.kernel import clock
@@ -320,35 +317,6 @@ def _heads_statement(jobs: sa.Table, app_version: str) -> sa.Select[Any, Any]:
         sa.select(sa.func.min(jobs.c.priority)).where(*waiting, key == keys.c.key).scalar_subquery()
     )
     return sa.select(keys.c.key, first).where(keys.c.key.is_not(None))
-
-
-def create_engine(address: str) -> sa.Engine:
-    """Return the engine that DBOS uses: on SQLite durable, and patient with other writers."""
-    if "://" not in address:
-        address = f"sqlite:///{address}"
-    url = sa.make_url(address)
-    if url.get_backend_name() != "sqlite":
-        url = url.set(drivername="postgresql+psycopg")
-        return sa.create_engine(url, pool_size=_THREADS + 2, max_overflow=10, pool_pre_ping=True)
-    url = url.set(drivername="sqlite")
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=_THREADS + 2, max_overflow=10)
-
-    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=30000",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    event.listen(engine, "connect", on_connect)
-    return engine
 
 
 def _chunks(ids: Collection[str]) -> Iterator[list[str]]:

@@ -5,13 +5,21 @@ from types import TracebackType
 from typing import Self
 
 from muster import __version__
+from muster.adapters.tools.mcp import McpPool
+from muster.domains.catalogue.models import (
+    Environment,
+    ModelCatalogue,
+    providers_from_environment,
+)
+from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
 from muster.entrypoints.routers import ROUTERS
+from muster.entrypoints.running import EngineMode, Running
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.kernel.egress import Egress, EgressPolicy
 from muster.kernel.http import App
 from muster.kernel.live import LiveBus
-from muster.kernel.settings import Settings
+from muster.kernel.settings import Providers, Settings
 from muster.platform.access import identify
 from muster.platform.identity import Credentials
 from muster.platform.projects import authenticate
@@ -23,12 +31,13 @@ class Muster:
 
     Args:
         settings: Settings of the process.
-        execute: Whether this process executes runs.
+        engine: Whether this process executes runs ("work"), only gives them to the processes that
+            do ("submit"), or does neither ("off").
     """
 
-    def __init__(self, settings: Settings, *, execute: bool) -> None:
+    def __init__(self, settings: Settings, *, engine: EngineMode) -> None:
         settings.refuse_unsafe()
-        self.settings, self.execute = settings, execute
+        self.settings = settings
         self.master_key = MasterKey.load(
             settings.master_key.get_secret_value() if settings.master_key else None,
             settings.data_dir / "master.key",
@@ -39,8 +48,34 @@ class Muster:
         self.egress = Egress(EgressPolicy(settings.egress_allow))
         self.credentials = Credentials(self.settings, self.master_key, self.database)
         self.vault = Vault(self.database, self.master_key)
+        environment = Environment(providers_from_environment(Providers()), settings.runtime_profile)
+        self.models = ModelCatalogue(self.database, self.egress, self.vault, environment)
+        self.mcp = McpPool(self.egress)
+        self.tools = ToolCatalogue(self._tool_services())
+        self.running = Running(
+            settings,
+            engine,
+            database=self.database,
+            live=self.live,
+            models=self.models,
+            tools=self.tools,
+        )
         self.app = self._make_app()
         self._stack = AsyncExitStack()
+
+    def _tool_services(self) -> ToolServices:
+        tools = self.settings.tools
+        return ToolServices(
+            database=self.database,
+            egress=self.egress,
+            mcp=self.mcp,
+            read_secret=self.vault.value,
+            documents=self.settings.data_dir / "documents",
+            workspace_bytes=self.settings.runs.workspace_mb * 2**20,
+            searxng_url=tools.searxng_url,
+            default_timeout_s=tools.timeout_s,
+            mcp_stdio=tools.mcp_stdio == "admins",
+        )
 
     def _make_app(self) -> App:
         app = App(
@@ -57,7 +92,11 @@ class Muster:
         app.state.live = self.live
         app.state.egress = self.egress
         app.state.vault = self.vault
+        app.state.models = self.models
+        app.state.tools = self.tools
         app.state.credentials = self.credentials
+        app.state.run_parts = self.running.parts
+        app.state.approval_decided = self.running.approval_decided
         app.state.authenticate = authenticate
         app.state.identify = identify
         return app
@@ -66,9 +105,11 @@ class Muster:
         self._stack.push_async_callback(self.database.dispose)
         self._stack.push_async_callback(self.credentials.key_usage.aclose)
         self._stack.push_async_callback(self.egress.aclose)
+        self._stack.push_async_callback(self.mcp.aclose)
         await check_master_key(self.database, self.master_key)
         await self.live.start()
         self._stack.push_async_callback(self.live.stop)
+        await self.running.start(self._stack)
         return self
 
     async def __aexit__(

@@ -1,5 +1,6 @@
 """What the tests of the model adapters share: families with their servers, and a client."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from tests.support.provider_servers import (
 )
 
 KEY = "sk-test-4f9a8b7c6d5e4f3a2b1c"
+UNUSED_TLS = ssl.create_default_context()  # making one takes longer than most tests
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.02, jitter=0.01)
 ADD = ToolSpec(
     name="add",
@@ -96,7 +98,7 @@ async def asked(
     egress_policy: EgressPolicy | None = None,
 ) -> AsyncIterator[Setting]:
     wire: Wire = case.wire()
-    egress = Egress(egress_policy or EgressPolicy())
+    egress = Egress(egress_policy or EgressPolicy(), ssl_context=UNUSED_TLS)
     client = egress.client(trusted=egress_policy is None)
     async with model_server(script, wire=wire, path=case.path) as server:
         config = ProviderConfig(

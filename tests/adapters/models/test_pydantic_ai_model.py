@@ -17,7 +17,7 @@ from muster.adapters.models import (
     message_from_json,
     message_to_json,
 )
-from tests.adapters.models.support import ADD, CASES, KEY, POINT, ask, asked, request
+from tests.adapters.models.support import ADD, CASES, KEY, POINT, ask, asked, request, streamed
 from tests.support.model_server import Reply, Script
 
 pytestmark = pytest.mark.anyio
@@ -288,6 +288,54 @@ async def test_a_refusal_quotes_the_provider_without_keys() -> None:
     assert "Bad *** and *** in gpt-4o-mini xxx" in detail
     assert detail.endswith("…")
     assert len(detail) < 400
+
+
+async def test_streams_share_a_connection() -> None:
+    async with asked([Reply(text="A long story that goes on.")]) as it:
+        for _ in range(3):
+            await streamed(it.model, request())
+
+        assert len({call.port for call in it.server.calls}) == 1
+
+
+async def test_reads_servers_that_take_the_format_less_seriously() -> None:
+    events = [
+        {"choices": [{"delta": {"content": "So "}}]},
+        {"choices": [{"delta": {"content": "so."}, "finish_reason": "stop"}], "usage": None},
+    ]
+    async with asked([Reply(events=events)]) as it:
+        _, reply = await streamed(it.model, request())
+
+        assert reply.content == "So so."
+        assert reply.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": {"message": "overloaded", "code": "server_error"}},
+        {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "m",
+            "choices": [],
+            "error": {"message": "overloaded", "code": 502},
+        },
+    ],
+)
+async def test_an_error_within_a_stream_is_one(event: dict[str, Any]) -> None:
+    async with asked([Reply(events=[event]), Reply(text="Better.")]) as it:
+        _, reply = await streamed(it.model, request())
+
+        assert reply.content == "Better."
+        assert it.server.count == 2
+
+
+async def test_an_unreadable_piece_ends_the_stream() -> None:
+    async with asked([Reply(events=["no piece", 5])]) as it:
+        with pytest.raises(ModelFailed, match="not one of its API"):
+            await streamed(it.model, request())
 
 
 async def test_first_requests_may_come_together() -> None:

@@ -18,7 +18,8 @@ from muster.adapters.models.base import (
     Usage,
 )
 from muster.adapters.models.discovery import list_models
-from muster.adapters.models.families import FAMILIES, Family, ProviderConfig, build
+from muster.adapters.models.families import FAMILIES, build
+from muster.adapters.models.family import Family, ProviderConfig
 from muster.adapters.models.pricing import Price, PriceTable, price
 from muster.adapters.models.retries import RetryPolicy
 from muster.adapters.models.serialization import (

@@ -5,7 +5,8 @@ from typing import Any, Protocol, cast
 
 from muster.adapters.models import failures
 from muster.adapters.models.base import ModelFailed
-from muster.adapters.models.families import Family, ProviderConfig, family_of
+from muster.adapters.models.families import family_of
+from muster.adapters.models.family import Family, ProviderConfig
 
 _TIMEOUT_SECONDS = 15.0
 _MOST_PAGES = 20

@@ -1,11 +1,18 @@
 """The OpenAI library as it is used here: our HTTP client, nothing from the environment."""
 
-from typing import Any
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
-from openai import AsyncOpenAI, AsyncStream, NotGiven, Omit, not_given
+from openai import APIError, AsyncOpenAI, AsyncStream, NotGiven, Omit, not_given
 from openai._base_client import make_request_options
 from openai.resources.chat.completions import AsyncCompletions
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import ValidationError
+
+_SECONDS_TO_END = 0.1
 
 
 def openai_sdk(*, api_key: str, base_url: str, client: Any) -> AsyncOpenAI:
@@ -45,5 +52,46 @@ class _PlainCompletions(AsyncCompletions):
             ),
             cast_to=ChatCompletion,
             stream=stream,
-            stream_cls=AsyncStream[ChatCompletionChunk],
+            stream_cls=_ChunkStream,
         )
+
+
+class _ChunkStream(AsyncStream[ChatCompletionChunk]):
+    """Reads the pieces of a streamed answer, quickly and to the end.
+
+    The library builds each piece field by field, which for a long answer is most of what it costs,
+    and leaves the end of the body unread, after which the connection cannot be used again.
+    """
+
+    async def __stream__(self) -> AsyncIterator[ChatCompletionChunk]:
+        events = self._iter_events()
+        try:
+            async for event in events:
+                if event.data.startswith("[DONE]"):
+                    await _read_out(events)
+                    break
+                yield self._chunk(event.data)
+        finally:
+            await self.response.aclose()
+
+    def _chunk(self, data: str) -> ChatCompletionChunk:
+        with contextlib.suppress(ValidationError):
+            chunk = ChatCompletionChunk.model_validate_json(data)
+            if not (chunk.model_extra and chunk.model_extra.get("error")):
+                return chunk
+        parsed: Any = json.loads(data)
+        fields = cast("dict[str, object]", parsed) if isinstance(parsed, dict) else {}
+        if error := fields.get("error"):
+            raise APIError("an error in the stream", request=self.response.request, body=error)
+        # A server that takes the format less seriously: the library reads what can be read.
+        return self._client._process_response_data(  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            data=cast("Any", parsed), cast_to=ChatCompletionChunk, response=self.response
+        )
+
+
+async def _read_out(events: AsyncIterator[Any]) -> None:
+    # The answer is complete: whatever goes wrong after it is of no interest.
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_SECONDS_TO_END):
+            async for _ in events:
+                pass

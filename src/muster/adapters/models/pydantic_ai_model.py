@@ -210,7 +210,7 @@ class PydanticAIModel:
         broken = failures.unanswered(self._endpoint, error, call.budget)
         if broken is not None:
             lasting = isinstance(broken, ModelFailed) and not broken.retryable
-            return broken if lasting else Transient(broken, None)
+            return broken if lasting else Transient(broken, reason=type(error).__name__)
         if isinstance(error, theirs.UserError):
             return ModelUnsupported(
                 f"The model {self._model.model_name!r} of {self._endpoint.provider} cannot do what "
@@ -230,7 +230,8 @@ class PydanticAIModel:
             quota=quota,
         )
         if not quota and failures.is_transient_status(error.status_code):
-            return Transient(failure, error.retry_after)
+            reason = f"HTTP {error.status_code}"
+            return Transient(failure, reason=reason, retry_after=error.retry_after)
         return failure
 
 

@@ -39,9 +39,16 @@ class RetryPolicy:
 class Transient(Exception):
     """A failure after which the same call may succeed. Carries what is said if it does not."""
 
-    def __init__(self, failure: ModelFailed | ModelTimeout, retry_after: float | None) -> None:
-        super().__init__(failure.detail)
+    def __init__(
+        self,
+        failure: ModelFailed | ModelTimeout,
+        *,
+        reason: str,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason)
         self.failure = failure
+        self.reason = reason
         self.retry_after = retry_after
 
 
@@ -89,7 +96,7 @@ async def patiently(
             "model_call_repeated",
             attempt=state.attempt_number,
             wait_seconds=round(state.upcoming_sleep, 2),
-            reason=known.detail,
+            reason=_transient(state).reason,
             **names,
         )
 

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Request, Response, params
+from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute
 from starlette.routing import Router as StarletteRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -72,8 +73,23 @@ def _unknown(name: str) -> dict[str, Any]:
 
 
 def query_names(dependant: Dependant) -> set[str]:
-    """Return the names of all query parameters of an operation."""
-    return {f.alias for f in get_flat_params(dependant) if isinstance(f.field_info, params.Query)}
+    """Return the names of all query parameters of an operation, those inside models too."""
+    names: set[str] = set()
+    for field in dependant.query_params:
+        model = field.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            names |= {info.alias or name for name, info in model.model_fields.items()}
+            names |= {alias for info in model.model_fields.values() for alias in _aliases(info)}
+        else:
+            names.add(field.alias)
+    return names.union(*(query_names(inner) for inner in dependant.dependencies))
+
+
+def _aliases(info: FieldInfo) -> list[str]:
+    alias = info.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [choice for choice in alias.choices if isinstance(choice, str)]
+    return [alias] if isinstance(alias, str) else []
 
 
 def required_scope(dependant: Dependant) -> str | None:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
+from typing import Any
 
 from sqlalchemy import Insert, case, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,12 +35,15 @@ class Lockout:
             wait: Wait for others that count for the same e-mail right now, so that guesses made at
                 the same time cannot pass the limit together.
         """
-        statement = select(SignInFailures.locked_until).where(
-            SignInFailures.email_hash == _hash(email)
-        )
         if wait:
-            statement = statement.with_for_update()
-        self._refuse(await self._session.scalar(statement))
+            statement = self._upsert(
+                email, failures=0, on_conflict={"failures": SignInFailures.failures}
+            )
+            found = await self._session.execute(statement.returning(SignInFailures.locked_until))
+            self._refuse(found.scalar_one())
+            return
+        known = select(SignInFailures.locked_until).where(SignInFailures.email_hash == _hash(email))
+        self._refuse(await self._session.scalar(known))
 
     @staticmethod
     def _refuse(until: datetime | None) -> None:
@@ -55,7 +59,8 @@ class Lockout:
         """Count one more failure; the one that reaches the limit locks."""
         if not self._attempts:
             return
-        failures: int = (await self._session.execute(self._one_more(_hash(email)))).scalar_one()
+        statement = self._one_more(email).returning(SignInFailures.failures)
+        failures: int = (await self._session.execute(statement)).scalar_one()
         if failures == self._attempts:
             until = clock.now() + self._period
             await self._session.execute(
@@ -69,30 +74,36 @@ class Lockout:
 
     async def clear(self, email: str) -> None:
         """Forget the failures: the right password was given."""
+        # Not deleted: whoever waits for the row must find it, or nobody would wait any more.
         await self._session.execute(
-            delete(SignInFailures).where(SignInFailures.email_hash == _hash(email))
+            update(SignInFailures)
+            .where(SignInFailures.email_hash == _hash(email))
+            .values(failures=0, locked_until=None)
         )
 
-    def _one_more(self, email_hash: str) -> Insert:
-        if self._session.get_bind().dialect.name == "postgresql":
-            from sqlalchemy.dialects.postgresql import insert
-        else:
-            from sqlalchemy.dialects.sqlite import insert
+    def _one_more(self, email: str) -> Insert:
         now = clock.now()
         over = or_(
             SignInFailures.last_failed_at < now - self._period, SignInFailures.locked_until <= now
         )
+        changes = {
+            "failures": case((over, 1), else_=SignInFailures.failures + 1),
+            "last_failed_at": now,
+            "locked_until": case((over, None), else_=SignInFailures.locked_until),
+        }
+        return self._upsert(email, failures=1, on_conflict=changes)
+
+    def _upsert(self, email: str, *, failures: int, on_conflict: dict[str, Any]) -> Insert:
+        if self._session.get_bind().dialect.name == "postgresql":
+            from sqlalchemy.dialects.postgresql import insert
+        else:
+            from sqlalchemy.dialects.sqlite import insert
         statement = insert(SignInFailures).values(
-            email_hash=email_hash, failures=1, last_failed_at=now
+            email_hash=_hash(email), failures=failures, last_failed_at=clock.now()
         )
         return statement.on_conflict_do_update(
-            index_elements=[SignInFailures.email_hash],
-            set_={
-                "failures": case((over, 1), else_=SignInFailures.failures + 1),
-                "last_failed_at": now,
-                "locked_until": case((over, None), else_=SignInFailures.locked_until),
-            },
-        ).returning(SignInFailures.failures)
+            index_elements=[SignInFailures.email_hash], set_=on_conflict
+        )
 
     async def _forget_old(self) -> None:
         # Skipping locked rows: two units of work that tidy up at once cannot wait for each other.

@@ -26,7 +26,11 @@ Service = Annotated[
 Description = Annotated[str, Field(max_length=2000)]
 Value = Annotated[
     SecretStr,
-    Field(min_length=1, max_length=MAX_VALUE, description="The secret itself; never sent back."),
+    Field(
+        min_length=1,
+        max_length=MAX_VALUE,
+        description="The secret itself, without white space at its ends; never sent back.",
+    ),
 ]
 SameValue = Annotated[
     SecretStr, Field(min_length=1, max_length=MAX_VALUE, description="The same as `key`.")

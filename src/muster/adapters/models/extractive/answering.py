@@ -11,7 +11,14 @@ from muster.adapters.models.extractive.citations import Citations
 from muster.adapters.models.extractive.deriving import Derivation, derive
 from muster.adapters.models.extractive.quantities import readable_number
 from muster.adapters.models.extractive.questions import Facet
-from muster.adapters.models.extractive.ranking import Corpus, Ranked, diverse, fits_kind, is_headed
+from muster.adapters.models.extractive.ranking import (
+    Corpus,
+    Ranked,
+    diverse,
+    fits_kind,
+    is_headed,
+    is_only_headed,
+)
 from muster.adapters.models.extractive.reading import Conversation
 from muster.adapters.models.extractive.sentences import Sentence
 from muster.adapters.models.extractive.summarising import wanted_count
@@ -32,20 +39,22 @@ _FAIR_COVERAGE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing to say."""
+    """One thing to say; the citation of `source` stands between `text` and `tail`."""
 
     text: str
-    is_calculation: bool = False
+    source: Sentence | None = None
+    tail: str = ""
+
+    def cited(self, citations: Citations) -> str:
+        if self.source is None:
+            return self.text
+        return f"{self.text} {citations.cite(self.source)}{self.tail}"
 
 
 def answer(
     conversation: Conversation, facets: Sequence[Facet], corpus: Corpus, *, has_calculator: bool
 ) -> str:
     """Return the answer that the material supports; "" when it supports none."""
-    citations = Citations()
-    limit = wanted_count(f"{conversation.question}\n{conversation.hints}\n{conversation.role}")
-    points = [*_moments(conversation), *_sums(conversation, has_calculator=has_calculator)]
-    is_direct = bool(points)
     derivations = [
         (derivation, result)
         for derivation in derive(facets, corpus)
@@ -53,34 +62,45 @@ def answer(
             result := _result_of(derivation.expression, conversation, has_calculator=has_calculator)
         )
     ]
+    points = [*_moments(conversation), *_sums(conversation, has_calculator=has_calculator)]
     taken: list[Sentence] = []
-    missing: list[Facet] = []
     for facet in facets:
-        ranked = corpus.rank(facet)
-        if not ranked:
-            missing.append(facet)
-            continue
-        # A sentence that was said already and is as good answers this part too.
-        good = [r for r in ranked[:3] if r.score >= _AS_GOOD * ranked[0].score]
-        best = next((r for r in good if r.sentence in taken), ranked[0])
-        follows = [pair for pair in derivations if pair[0].rule == best.sentence]
-        section = _section(best.sentence, facet, corpus)
-        fresh = [sentence for sentence in section if sentence not in taken]
-        said = [Point(_cited(sentence, citations, facet)) for sentence in fresh]
-        taken.extend(fresh)
-        sums = [p for pair in follows for p in _derived(*pair, citations, points)]
-        points.extend([*said, *sums] if points else [*sums[:1], *said, *sums[1:]])
-    for derivation, result in derivations:
-        points.extend(_derived(derivation, result, citations, points))
+        points.extend(_points_of(facet, corpus, derivations, taken, leads=not points))
+    points.extend(_derived(derivation, result) for derivation, result in derivations)
+    points = list(dict.fromkeys(points))
     if not points:
         return ""
-    if taken:
-        for item in _extras(facets, corpus, taken):
-            taken.append(item.sentence)
-            points.append(Point(f"{displayed(item.sentence)} {citations.cite(item.sentence)}"))
-    lines = [point.text for point in points][: limit or None]
-    notes = [] if is_direct or not taken else [_missing_note(missing)] if missing else []
+    extras = _extras(facets, corpus, taken) if taken else []
+    points.extend(Point(displayed(item.sentence), item.sentence) for item in extras)
+    limit = wanted_count(f"{conversation.question}\n{conversation.hints}\n{conversation.role}")
+    citations = Citations()
+    lines = [point.cited(citations) for point in points[: limit or None]]
+    missing = [facet for facet in facets if not corpus.rank(facet)]
+    notes = [_missing_note(missing)] if missing else []
     return composed(lines, citations, [*notes, *failure_notes(conversation)])
+
+
+def _points_of(
+    facet: Facet,
+    corpus: Corpus,
+    derivations: Sequence[tuple[Derivation, str]],
+    taken: list[Sentence],
+    *,
+    leads: bool,
+) -> list[Point]:
+    """Return what answers one part: a sentence or a section, and the sums that follow from it."""
+    ranked = corpus.rank(facet)
+    if not ranked:
+        return []
+    # A sentence that was said already and is as good answers this part too.
+    good = [item for item in ranked[:3] if item.score >= _AS_GOOD * ranked[0].score]
+    best = next((item for item in good if item.sentence in taken), ranked[0])
+    section = _section(best.sentence, facet, corpus)
+    fresh = [sentence for sentence in section if sentence not in taken]
+    taken.extend(fresh)
+    said = [Point(_emphasised(sentence, facet), sentence) for sentence in fresh]
+    sums = [_derived(*pair) for pair in derivations if pair[0].rule == best.sentence]
+    return [*sums[:1], *said, *sums[1:]] if leads else [*said, *sums]
 
 
 def failure_notes(conversation: Conversation) -> list[str]:
@@ -136,7 +156,7 @@ def _sums(conversation: Conversation, *, has_calculator: bool) -> list[Point]:
     for expression in expressions(conversation.question):
         result = _result_of(expression, conversation, has_calculator=has_calculator)
         if result:
-            points.append(Point(f"`{expression}` = **{result}**", is_calculation=True))
+            points.append(Point(f"`{expression}` = **{result}**"))
     return points
 
 
@@ -162,27 +182,26 @@ def _readable(result: str) -> str:
         return result[:100]
 
 
-def _derived(
-    derivation: Derivation, result: str, citations: Citations, points: Sequence[Point]
-) -> list[Point]:
+def _derived(derivation: Derivation, result: str) -> Point:
     said = derivation.words.format(result=f"**{result}**")
-    text = f"{said} (`{derivation.expression}`, by the rule in {citations.cite(derivation.rule)})."
-    return [] if any(point.text == text for point in points) else [Point(text, is_calculation=True)]
+    text = f"{said} (`{derivation.expression}`, by the rule in"
+    return Point(text, derivation.rule, ").")
 
 
-def _cited(sentence: Sentence, citations: Citations, facet: Facet) -> str:
+def _emphasised(sentence: Sentence, facet: Facet) -> str:
+    """Return the sentence; the only figure in it is bold where a figure is asked for."""
     text = displayed(sentence)
-    if facet.kind == "number" and not sentence.cells:
-        figures = list(_FIGURE.finditer(text))
-        if len(figures) == 1:
-            start, end = figures[0].span()
-            text = f"{text[:start]}**{text[start:end]}**{text[end:]}"
-    return f"{text} {citations.cite(sentence)}"
+    figures = list(_FIGURE.finditer(text))
+    if facet.kind == "number" and not sentence.cells and len(figures) == 1:
+        start, end = figures[0].span()
+        return f"{text[:start]}**{text[start:end]}**{text[end:]}"
+    return text
 
 
 def _section(best: Sentence, facet: Facet, corpus: Corpus) -> list[Sentence]:
-    """Return the sentence, or for a broad question the section that it stands in."""
-    if not facet.is_broad or not is_headed(best, facet):
+    """Return the sentence, or the section around it where the heading is what was asked."""
+    is_section = facet.is_broad and is_headed(best, facet)
+    if not is_section and not is_only_headed(best, facet):
         return [best]
     section = [
         sentence

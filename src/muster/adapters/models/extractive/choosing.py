@@ -12,7 +12,7 @@ from muster.adapters.models.extractive.arithmetic import expressions
 from muster.adapters.models.extractive.deriving import derive
 from muster.adapters.models.extractive.naming import arguments_of_asking, is_asked_for
 from muster.adapters.models.extractive.places import by_name, promising
-from muster.adapters.models.extractive.questions import Facet, asks_time, without_time
+from muster.adapters.models.extractive.questions import Facet, asks_time
 from muster.adapters.models.extractive.ranking import ENOUGH, Corpus
 from muster.adapters.models.extractive.reading import Conversation, Exchange, call_key
 from muster.adapters.models.extractive.results import is_refusal
@@ -23,10 +23,7 @@ from muster.adapters.models.extractive.toolkinds import (
     tool_of,
 )
 from muster.adapters.models.extractive.words import (
-    INSTRUCTION_WORDS,
     alternatives,
-    keywords,
-    word_set,
 )
 
 MOST_ROUNDS = 6
@@ -37,14 +34,6 @@ _MOST_READ = 3
 _PLENTY = 0.6
 _ALIKE = 0.6
 _ASKS_WEB = re.compile(r"\b(?:web|internet|online|latest news)\b", re.IGNORECASE)
-
-_SUM_WORDS = INSTRUCTION_WORDS | word_set(
-    """
-    plus minus times divided multiplied percent sum difference product quotient squared cubed
-    root square half add subtract euro euros eur dollars usd day date time week result equals
-    power timezone utc off
-    """
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +100,7 @@ class _Chooser:
         yield from self._told_by_question()
         named = list(self._named_places())
         yield from named
-        if not named and not self._is_answered(_PLENTY) and not self._is_only_sum_or_time():
+        if not named and not self._is_answered(_PLENTY):
             yield from self._search_all(["search"], self._queries())
             if _ASKS_WEB.search(self.question) or not self._of("search"):
                 yield from self._search_all(["web_search"], self._queries())
@@ -130,7 +119,7 @@ class _Chooser:
 
     def widen(self) -> Iterator[Choice]:
         """Search for single words, then in the web, then list, as long as nothing was found."""
-        if not self.conversation.rounds or self._is_only_sum_or_time():
+        if not self.facets:
             return
         opened = [e for e in self._exchanges("read", "fetch") if e.failure is None]
         if self._is_answered(ENOUGH) or (opened and wants_summary(self.question)):
@@ -241,15 +230,6 @@ class _Chooser:
     def _is_answered(self, enough: float) -> bool:
         """Whether every part of the question has a sentence that holds enough of its words."""
         return bool(self.facets) and all(self.corpus.rank(f, enough) for f in self.facets)
-
-    def _is_only_sum_or_time(self) -> bool:
-        asks = asks_time(self.question) or expressions(self.question)
-        rest = [
-            word
-            for word in keywords(without_time(self.question))
-            if not any(character.isdigit() for character in word) and word.lower() not in _SUM_WORDS
-        ]
-        return bool(asks) and not rest
 
 
 def _likeness(one: set[str], other: set[str]) -> float:

@@ -21,9 +21,10 @@ from muster.adapters.models.extractive.answering import (
     failure_notes,
     looked_at,
 )
+from muster.adapters.models.extractive.arithmetic import expressions
 from muster.adapters.models.extractive.choosing import Choice, choose
 from muster.adapters.models.extractive.evidence import Evidence
-from muster.adapters.models.extractive.questions import facets_of
+from muster.adapters.models.extractive.questions import asks_time, facets_of
 from muster.adapters.models.extractive.ranking import Corpus
 from muster.adapters.models.extractive.reading import Conversation, read_conversation
 from muster.adapters.models.extractive.smalltalk import nothing_to_say, small_talk
@@ -62,9 +63,11 @@ class ExtractiveModel:
 
 def pieces_of(text: str) -> list[str]:
     """Cut a text into groups of words that together are the text."""
-    return re.findall(
-        rf"(?:\s*\S+){{1,{_WORDS_A_PIECE}}}\s*\Z|(?:\s*\S+){{1,{_WORDS_A_PIECE}}}", text
-    )
+    words = re.findall(r"\s*\S+|\s+\Z", text)
+    return [
+        "".join(words[start : start + _WORDS_A_PIECE])
+        for start in range(0, len(words), _WORDS_A_PIECE)
+    ]
 
 
 def reply_to(request: ModelRequest) -> ModelReply:
@@ -77,7 +80,7 @@ def reply_to(request: ModelRequest) -> ModelReply:
         choices = choose(conversation, facets, corpus, request.tools)
         if choices:
             return _reply(request, "", calls=_calls(choices, conversation))
-    if corpus.sentences and (wants_summary(conversation.question) or not facets):
+    if corpus.sentences and (wants_summary(conversation.question) or _means_all(conversation)):
         text = summarise(conversation, corpus)
     elif talk is not None:
         text = talk
@@ -94,6 +97,13 @@ def reply_to(request: ModelRequest) -> ModelReply:
     if request.output_schema is not None:
         return _structured(request, request.output_schema, conversation, corpus, found or text)
     return _cut(request, text)
+
+
+def _means_all(conversation: Conversation) -> bool:
+    """Tell whether a document is asked for as a whole: "What is in notes.md?"."""
+    question = conversation.question
+    asks_part = facets_of(question, conversation.earlier_question) or expressions(question)
+    return not asks_part and not asks_time(question)
 
 
 def _structured(

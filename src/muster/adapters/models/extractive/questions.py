@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from muster.adapters.models.extractive.addresses import without_addresses
+from muster.adapters.models.extractive.arithmetic import expressions
 from muster.adapters.models.extractive.quantities import without_quantities
-from muster.adapters.models.extractive.words import STOP_WORDS, keywords, stem, stems, tokens
+from muster.adapters.models.extractive.words import (
+    INSTRUCTION_WORDS,
+    STOP_WORDS,
+    keywords,
+    stem,
+    stems,
+    tokens,
+    word_set,
+)
 
 Kind = Literal["number", "date", "person", "place", "reason", "any"]
 
@@ -86,6 +95,13 @@ _BROAD = re.compile(
     r"what (?!is|was|does|did)\w+s\b|how do|how does)\b",
     re.IGNORECASE,
 )
+_SUM_WORDS = INSTRUCTION_WORDS | word_set(
+    """
+    plus minus times divided multiplied percent sum difference product quotient squared cubed
+    root square half add subtract euro euros eur dollars usd day date time week result equals
+    power timezone utc off
+    """
+)
 _FOCUS = 1.5
 _SHARED = 0.6
 _UNSAID = 0.3
@@ -136,7 +152,14 @@ def clauses(question: str) -> list[str]:
     """Return the questions that `question` joins, each as its own text."""
     text = without_addresses(without_time(question))
     parts = [part.strip(" ,:-") for part in _CLAUSE.split(text)]
-    return [part for part in parts if keywords(part)]
+    return [part for part in parts if keywords(part) and not is_sum(part)]
+
+
+def is_sum(text: str) -> bool:
+    """Tell whether `text` asks for a sum and for nothing else."""
+    words = [word.lower() for word in keywords(text)]
+    is_plain = all(word in _SUM_WORDS or word[0].isdigit() for word in words)
+    return is_plain and bool(expressions(text))
 
 
 def facets_of(question: str, earlier: str = "") -> list[Facet]:

@@ -186,6 +186,12 @@ def is_headed(sentence: Sentence, facet: Facet) -> bool:
     return bool(heading) and all(facet.weights.get(word, 0.0) >= 1.0 for word in heading)
 
 
+def is_only_headed(sentence: Sentence, facet: Facet) -> bool:
+    """Tell whether only its heading connects the sentence with what is asked for."""
+    meant = {other for word in facet.weights for other in (word, *synonyms(word))}
+    return meant.isdisjoint(stems(sentence.text))
+
+
 def fits_kind(text: str, facet: Facet) -> bool:
     """Tell whether `text` holds the kind of thing that is asked for, such as a number or date."""
     match facet.kind:

@@ -125,13 +125,15 @@ async def ready_snapshot(
     """Return the frozen definition that a run is ruled by; raises `AgentNotReady`.
 
     Args:
-        session: Unused beyond the agent that was read with it; nothing is held while asking.
+        session: The reading session of the agent; its transaction ends here, because model
+            servers may be asked and nothing is held meanwhile.
         agent: The agent.
         models: Answers for the model.
         tools: Answers for the tools.
         model: A model to use in place of the agent's own.
     """
-    await session.rollback()
+    # Not a rollback: that would expire the agent that was just read.
+    await session.commit()
     spec = AgentSpec.model_validate(agent.spec)
     if model:
         spec = spec.model_copy(update={"llm": model})

@@ -32,8 +32,6 @@ class AgentCreate(AgentSpec):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, str_strip_whitespace=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=255, examples=["Document analyst"])]
-
     @model_validator(mode="before")
     @classmethod
     def _drop_shown(cls, data: Any) -> Any:

@@ -105,9 +105,7 @@ class ModelCatalogue:
         """Return why `resolve` would refuse a reference, or None."""
         return (await self.problems(project_id, [reference]))[reference]
 
-    async def problems(
-        self, project_id: str, references: Collection[str]
-    ) -> dict[str, str | None]:
+    async def problems(self, project_id: str, references: Collection[str]) -> dict[str, str | None]:
         """Return for each reference why `resolve` would refuse it, or None.
 
         Providers are asked, for a few seconds at most, only when their last listing is older than

@@ -40,11 +40,11 @@ class Names:
     """Finds models of the environment by name."""
 
     def __init__(self, environment: Environment, listings: Listings) -> None:
-        self._environment, self._listings = environment, listings
+        self.environment, self._listings = environment, listings
 
     async def all(self) -> list[Named]:
         """Return every model that can be told by name, the built-in one first."""
-        await self._listings.ask(self._environment.usable)
+        await self._listings.ask(self.environment.usable)
         return [Named(None, BUILTIN_MODEL), *self._listed()]
 
     async def find(self, reference: str, *, max_age_s: float = FRESH_S) -> Named:
@@ -59,13 +59,9 @@ class Names:
             ModelUnknown: It means nothing here; the text says what is at hand.
             OfflineProviderBlocked: Its provider is in the cloud.
         """
-        if reference == BUILTIN_MODEL:
-            return Named(None, BUILTIN_MODEL)
-        if (named := self._qualified(reference)) is not None:
+        if (named := self.known(reference)) is not None:
             return self._allowed(named, reference)
-        if (named := self._find_listed(reference)) is not None:
-            return named
-        await self._listings.ask(self._environment.usable, max_age_s=max_age_s)
+        await self._listings.ask(self.environment.usable, max_age_s=max_age_s)
         named = (
             self._find_listed(reference) or self._well_known(reference) or self._silent(reference)
         )
@@ -80,17 +76,23 @@ class Names:
                 return named
         return None
 
+    def known(self, reference: str) -> Named | None:
+        """Return what a reference means as far as that can be told without asking anyone."""
+        if reference == BUILTIN_MODEL:
+            return Named(None, BUILTIN_MODEL)
+        return self._qualified(reference) or self._find_listed(reference)
+
     def _qualified(self, reference: str) -> Named | None:
         match = _QUALIFIED.fullmatch(reference)
-        provider = Provider.find(match["provider"]) if match else None
-        config = self._environment.find(provider) if provider else None
+        provider = Provider.named(match["provider"]) if match else None
+        config = self.environment.find(provider) if provider else None
         return Named(config, match["model"]) if match and config else None
 
     def _well_known(self, reference: str) -> Named | None:
         for pattern, providers in _WELL_KNOWN:
             if pattern.match(reference):
                 for provider in providers:
-                    if (config := self._environment.find(provider)) is not None:
+                    if (config := self.environment.find(provider)) is not None:
                         return Named(config, reference)
         return None
 
@@ -98,7 +100,7 @@ class Names:
         """Give the only provider that could not tell its models the benefit of the doubt."""
         silent = [
             config
-            for config in self._environment.usable
+            for config in self.environment.usable
             if self._listings.at_hand(config).names is None
         ]
         return Named(silent[0], reference) if len(silent) == 1 else None
@@ -106,7 +108,7 @@ class Names:
     def _listed(self) -> list[Named]:
         return [
             Named(config, model)
-            for config in self._environment.usable
+            for config in self.environment.usable
             for model in self._listings.at_hand(config).names or ()
         ]
 
@@ -114,7 +116,7 @@ class Names:
         return next((named for named in self._listed() if named.model == reference), None)
 
     def _allowed(self, named: Named, reference: str) -> Named:
-        if named.config is not None and self._environment.blocks(named.config):
+        if named.config is not None and self.environment.blocks(named.config):
             raise blocked(reference)
         return named
 
@@ -123,12 +125,12 @@ class Names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         silent = [
             config.name
-            for config in self._environment.usable
+            for config in self.environment.usable
             if self._listings.at_hand(config).failure is not None
         ]
         unheard = f" Not heard from: {', '.join(silent)}." if silent else ""
         match = _QUALIFIED.fullmatch(reference)
-        provider = Provider.find(match["provider"]) if match else None
+        provider = Provider.named(match["provider"]) if match else None
         absent = f" The provider {provider} is not set up." if provider else ""
         return ModelUnknown(
             f"No model is called {reference[:200]!r}.{absent} At hand: "

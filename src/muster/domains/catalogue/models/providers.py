@@ -52,7 +52,7 @@ class Provider(StrEnum):
         }
 
     @classmethod
-    def find(cls, name: str) -> "Provider | None":
+    def named(cls, name: str) -> "Provider | None":
         """Return the provider of this name, in any case."""
         try:
             return cls(name.strip().lower())

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import MISSING, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import MISSING, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
 from muster.domains.catalogue.models.providers import Provider
 from muster.kernel.paging import ListParams
@@ -88,7 +88,7 @@ PriceOf = Annotated[
 Temperature = Annotated[float, Field(ge=0, le=2, examples=[0.7])]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stops = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=200)]],
+    list[Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=False)]],
     BeforeValidator(_as_list),
     Field(max_length=16),
 ]
@@ -140,9 +140,9 @@ class ModelStatus(StrEnum):
 
 
 class ModelList(ListParams):
-    provider: Annotated[
-        ProviderName | None, Field(description="Only models of this provider.")
-    ] = None
+    provider: Annotated[ProviderName | None, Field(description="Only models of this provider.")] = (
+        None
+    )
     enabled: Annotated[bool | None, Field(description="Only enabled or disabled ones.")] = None
     source: Annotated[Source | None, Field(description="Only models from there.")] = None
     search: Annotated[

@@ -10,8 +10,8 @@ from muster.domains.catalogue.models.events import (
     ModelUpdated,
 )
 from muster.domains.catalogue.models.models import Model
-from muster.domains.catalogue.models.naming import Named
-from muster.domains.catalogue.models.providers import BUILTIN_MODEL, Environment
+from muster.domains.catalogue.models.naming import Names
+from muster.domains.catalogue.models.providers import BUILTIN_MODEL
 from muster.domains.catalogue.models.repository import ModelRepository
 from muster.domains.catalogue.models.schemas import ModelCreate, ModelOut, ModelUpdate
 from muster.domains.catalogue.models.views import own_view
@@ -27,8 +27,8 @@ class ModelService:
     A `reference` is a model's name or else its id.
     """
 
-    def __init__(self, session: AsyncSession, caller: Caller, environment: Environment) -> None:
-        self._session, self._caller, self._environment = session, caller, environment
+    def __init__(self, session: AsyncSession, caller: Caller, names: Names) -> None:
+        self._session, self._caller, self._names = session, caller, names
         self._models = ModelRepository(session, caller.project_id)
 
     async def all(self) -> list[ModelOut]:
@@ -36,7 +36,7 @@ class ModelService:
         rows = await self._models.all()
         keys = {row.api_key_name for row in rows if row.api_key_name}
         secrets = await usable_secrets(self._session, self._caller.project_id, keys)
-        return [own_view(row, self._environment, secrets) for row in rows]
+        return [own_view(row, self._names.environment, secrets) for row in rows]
 
     async def find(self, reference: str) -> ModelOut | None:
         row = await self._models.find_by_reference(reference)
@@ -81,25 +81,22 @@ class ModelService:
 
     async def _get(self, reference: str) -> Model:
         row = await self._models.find_by_reference(reference)
-        if row is None:
-            raise ModelNotFound(f"There is no model {reference[:200]!r} in this project.")
-        return row
+        if row is not None:
+            return row
+        if (named := self._names.known(reference)) is not None:
+            raise ModelReadOnly(
+                f"{named.name!r} is set up by the operator of this server or built in, so a "
+                "project cannot change it. Add a model of your own with POST /models."
+            )
+        raise ModelNotFound(f"There is no model {reference[:200]!r} in this project.")
 
     async def _view(self, row: Model) -> ModelOut:
         keys = [row.api_key_name] if row.api_key_name else []
         secrets = await usable_secrets(self._session, self._caller.project_id, keys)
-        return own_view(row, self._environment, secrets)
+        return own_view(row, self._names.environment, secrets)
 
     def _record(self, event: Event) -> None:
         record(self._session, self._caller, event)
-
-
-def refuse_change(named: Named) -> None:
-    """Raise because a model of the environment was to be changed."""
-    raise ModelReadOnly(
-        f"{named.name!r} is set up by the operator of this server or built in, so a project cannot "
-        "change it. Add a model of your own with POST /models."
-    )
 
 
 def _check_prices(row: Model) -> None:

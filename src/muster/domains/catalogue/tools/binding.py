@@ -75,8 +75,9 @@ class BoundTool:
             return ToolOutcome(
                 content={"error": error.code, "message": error.detail}, is_error=True
             )
+        bound = asyncio.timeout(self.timeout_s)
         try:
-            async with asyncio.timeout(self.timeout_s) as bound:
+            async with bound:
                 return await self.perform(checked, context)
         except TimeoutError:
             if not bound.expired():

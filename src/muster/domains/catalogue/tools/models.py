@@ -13,6 +13,7 @@ class Tool(ProjectRecord):
 
     `configuration` is by the schema of the kind and holds names of secrets, never their values.
     `functions` are what a tool of kind openapi or mcp offers, as found when it was last looked at.
+    Without `idempotent` and `input_schema` the kind tells them from the configuration.
     """
 
     __tablename__ = "tools"
@@ -28,7 +29,7 @@ class Tool(ProjectRecord):
     functions: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     enabled: Mapped[bool] = mapped_column(default=True)
     requires_approval: Mapped[bool] = mapped_column(default=False)
-    idempotent: Mapped[bool] = mapped_column(default=False)
+    idempotent: Mapped[bool | None]
     timeout_s: Mapped[float | None]
 
 

@@ -1,7 +1,8 @@
 """What tools need from the process."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster.adapters.tools.mcp import McpPool
@@ -11,12 +12,16 @@ from muster.kernel.egress import Egress
 ReadSecret = Callable[[str, str], Awaitable[str]]
 """`(project_id, name)` to the value of a secret of the vault."""
 
+_PYTHON_PROCESSES = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolServices:
     """Long-lived parts of a process that tools use.
 
     `documents` holds a folder of files per project, which tools read and never write.
+    `mcp_stdio` tells whether MCP servers may be started as commands. Each tool of kind python that
+    runs holds one of `python_slots`.
     """
 
     database: Database
@@ -27,3 +32,7 @@ class ToolServices:
     workspace_bytes: int
     searxng_url: str | None
     default_timeout_s: float
+    mcp_stdio: bool = False
+    python_slots: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_PYTHON_PROCESSES)
+    )

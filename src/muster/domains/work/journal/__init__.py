@@ -2,10 +2,12 @@
 
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.moves import IllegalRunMove, RunAction, transition
+from muster.domains.work.journal.payloads import BlobStore
 from muster.domains.work.journal.reading import (
     JournalReader,
     StepRow,
     Verification,
+    duration_ms,
     load_value,
 )
 from muster.domains.work.journal.statuses import (
@@ -21,6 +23,7 @@ __all__ = [
     "ACTIVE",
     "FINAL",
     "Appended",
+    "BlobStore",
     "Fenced",
     "IllegalRunMove",
     "Intent",
@@ -35,6 +38,7 @@ __all__ = [
     "StepRow",
     "StepStatus",
     "Verification",
+    "duration_ms",
     "load_value",
     "run_topic",
     "transition",

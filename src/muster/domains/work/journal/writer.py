@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.payloads import BlobStore, stored_value
-from muster.domains.work.journal.statuses import StepKind, StepStatus
+from muster.domains.work.journal.statuses import RunStatus, StepKind, StepStatus
 from muster.kernel import clock, metrics
 from muster.kernel.chain import chain_hash
 from muster.kernel.db import Database
@@ -27,7 +27,7 @@ _MAX_GROUP = 256
 
 
 class Fenced(Exception):
-    """The run was taken up by another process: this one must stop working on it."""
+    """The run was taken up by another process, or was ended: this one must stop working on it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +83,7 @@ _HEADS = select(
     Run.head_hash,
     Run.segment,
     Run.stop_requested,
+    Run.status,
 ).with_for_update()
 _GROW = (
     update(Run.__table__)  # pyright: ignore[reportArgumentType]
@@ -211,7 +212,7 @@ class JournalWriter:
             numbers: list[Appended | None] = []
             for append in group:
                 head = heads.get(append.run_id)
-                if head is None or head["fence"] != append.fence:
+                if head is None or _refused(head, append):
                     numbers.append(None)
                     continue
                 if append.intent is not None:
@@ -263,6 +264,18 @@ class JournalWriter:
             for row, seq in zip(append.rows, appended.seqs, strict=True):
                 metrics.STEPS.labels(row["kind"], row["status"]).inc()
                 self._live.publish(run_topic(append.run_id), {"type": "step", "seq": seq})
+
+
+def _refused(head: dict[str, Any], append: _Append) -> bool:
+    """Tell whether an append comes too late: another process has the run, or it has ended.
+
+    Only what was broken off may still be recorded in a run that somebody ended.
+    """
+    if head["fence"] != append.fence:
+        return True
+    if not RunStatus(head["status"]).is_final:
+        return False
+    return any(row["status"] != StepStatus.CANCELLED for row in append.rows)
 
 
 _DELTAS = (

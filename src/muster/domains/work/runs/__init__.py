@@ -4,13 +4,14 @@ from muster.domains.work.runs.dispatch import Dispatcher
 from muster.domains.work.runs.execution import RunExecutor
 from muster.domains.work.runs.following import LiveItem, follow, wait_for_end
 from muster.domains.work.runs.lifecycle import JOB_KIND, wake_decided
-from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.parts import Detached, RunParts
 from muster.domains.work.runs.presenting import present
 from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
 from muster.domains.work.runs.service import RunService, snapshot_of
 
 __all__ = [
     "JOB_KIND",
+    "Detached",
     "Dispatcher",
     "ExecutionCreate",
     "ForkRequest",

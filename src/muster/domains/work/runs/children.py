@@ -6,7 +6,8 @@ parent's step is found again after a crash by the pair of parent run and step, s
 goes on where it stopped.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from sqlalchemy import select
 
@@ -16,15 +17,31 @@ from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.parts import RunParts
-
-if TYPE_CHECKING:
-    from muster.domains.work.runs.execution import Segment
+from muster.platform.access import Caller
 
 MAX_DEPTH = 4
 
+Execute = Callable[[Run], Awaitable[None]]
+"""Executes a run that was taken up, to its end or to a wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The run that asks: 0 deep when it was started, 1 when a run asked it, and so on."""
+
+    run: Run
+    caller: Caller
+    depth: int
+
 
 async def run_child(
-    parts: RunParts, parent: "Segment", reference: str, prompt: str, step_key: str
+    parts: RunParts,
+    parent: Parent,
+    execute: Execute,
+    *,
+    reference: str,
+    prompt: str,
+    step_key: str,
 ) -> ToolOutcome:
     """Run another agent to its end and return its answer."""
     if parent.depth + 1 >= MAX_DEPTH:
@@ -38,9 +55,7 @@ async def run_child(
                 session, child.id, child.segment, parent.run.executor_id or ""
             )
         if taken is not None:
-            from muster.domains.work.runs.execution import Segment, conclude
-
-            await conclude(Segment(parts, taken, depth=parent.depth + 1))
+            await execute(taken)
         child = await _reload(parts, child.id)
     if child.status != RunStatus.COMPLETED:
         text = child.status_reason or f"The agent's run ended as {child.status}."
@@ -59,7 +74,7 @@ async def _find(parts: RunParts, parent_id: str, step_key: str) -> Run | None:
 
 
 async def _create(
-    parts: RunParts, parent: "Segment", reference: str, prompt: str, step_key: str
+    parts: RunParts, parent: Parent, reference: str, prompt: str, step_key: str
 ) -> Run:
     project = parent.run.project_id
     async with parts.database.read() as session:

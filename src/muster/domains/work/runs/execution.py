@@ -23,7 +23,7 @@ from muster.domains.work.journal import (
     StepStatus,
 )
 from muster.domains.work.runs import lifecycle
-from muster.domains.work.runs.children import run_child
+from muster.domains.work.runs.children import Parent, run_child
 from muster.domains.work.runs.forking import copy_shared_steps
 from muster.domains.work.runs.loop import AgentLoop, Answer
 from muster.domains.work.runs.memory import RunMemory
@@ -76,7 +76,6 @@ class Segment:
         await self.memory.load(rows, intents, decided, parts.blobs)
         workspace = await prepare_workspace(parts, run)
         model = await parts.models.resolve(run.project_id, run.snapshot["model"])
-        model = model.with_settings(spec.settings)
         tools = await parts.tools.bind(run.project_id, spec.tools, spec.tool_configs)
         async with parts.database.write() as session:
             started_at = await lifecycle.start(session, self.caller, run)
@@ -102,14 +101,15 @@ class Segment:
         )
         await self._record_start(started_at)
         prompt = build_prompt(spec, run.inputs, started_at)
-        loop = AgentLoop(runner, model, tools, output_schema=spec.output_schema)
-        async with asyncio.timeout(self._time_left(spec)) as bound:
-            try:
+        loop = AgentLoop(runner, model, tools, spec)
+        bound = asyncio.timeout(self._time_left(spec))
+        try:
+            async with bound:
                 return await loop.run(prompt)
-            except TimeoutError:
-                if not bound.expired():
-                    raise
-                raise RunTimedOut(self._timeout_text(spec)) from None
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise RunTimedOut(self._timeout_text(spec)) from None
 
     def _time_left(self, spec: AgentSpec) -> float:
         limit = min(self.run.timeout_s, spec.max_execution_time or self.run.timeout_s)
@@ -121,7 +121,17 @@ class Segment:
         return f"The run was active for its limit of {self.run.timeout_s} seconds."
 
     async def _ask_agent(self, reference: str, prompt: str, step_key: str) -> ToolOutcome:
-        return await run_child(self._parts, self, reference, prompt, step_key)
+        return await run_child(
+            self._parts,
+            Parent(self.run, self.caller, self.depth),
+            self._execute_child,
+            reference=reference,
+            prompt=prompt,
+            step_key=step_key,
+        )
+
+    async def _execute_child(self, child: Run) -> None:
+        await conclude(Segment(self._parts, child, depth=self.depth + 1))
 
     async def _record_start(self, started_at: Any) -> None:
         if self.memory.finished("start") is not None:

@@ -18,7 +18,7 @@ from muster.domains.work.runs.router import CanRead, Parts, parts_of
 from muster.domains.work.runs.views import LogLine, LogParams, Trace, build_trace, log_line
 from muster.kernel.errors import AppError
 from muster.kernel.http import Db, Reading, Router, problems
-from muster.kernel.paging import CursorPage, Rows
+from muster.kernel.paging import BadCursor, CursorPage, Rows
 from muster.platform.access import Scope, current_caller
 
 logs_router = Router("/execution-logs", tag="Execution logs")
@@ -75,8 +75,6 @@ async def list_execution_logs(
 
 
 def _position(params: LogParams) -> int:
-    from muster.kernel.paging import BadCursor
-
     if params.cursor is None:
         return params.after
     if not params.cursor.isdecimal() or len(params.cursor) > 9:  # noqa: PLR2004

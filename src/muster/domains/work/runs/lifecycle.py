@@ -29,7 +29,8 @@ from muster.domains.work.runs.events import (
     RunStopping,
     RunWaiting,
 )
-from muster.engine import Engine, Job
+from muster.domains.work.runs.parts import Jobs
+from muster.engine import Job
 from muster.kernel import clock, metrics
 from muster.kernel.db import after_commit
 from muster.platform import events
@@ -49,7 +50,7 @@ _FINISHED: dict[RunAction, type[RunFinished]] = {
 _BUSY = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
 
 
-def submit_later(session: AsyncSession, engine: Engine, run: Run) -> None:
+def submit_later(session: AsyncSession, engine: Jobs, run: Run) -> None:
     """Give the run's present segment to the engine when the unit of work is committed.
 
     A process that dies in between leaves a pending run without a job; the dispatcher finds it.
@@ -127,7 +128,7 @@ async def wait(
     requests: Sequence[approvals.ApprovalRequest],
     *,
     active_ms: int,
-    engine: Engine,
+    engine: Jobs,
 ) -> None:
     """Ask people and let the run wait, in one unit of work.
 
@@ -208,7 +209,7 @@ async def ask_to_stop(
     return status
 
 
-async def requeue(session: AsyncSession, engine: Engine, run: Run, action: RunAction) -> None:
+async def requeue(session: AsyncSession, engine: Jobs, run: Run, action: RunAction) -> None:
     """Put a run back in the queue as a new segment."""
     await transition(
         session,
@@ -227,7 +228,7 @@ async def requeue(session: AsyncSession, engine: Engine, run: Run, action: RunAc
     tell(session, run.id, RunStatus.PENDING)
 
 
-async def wake_decided(session: AsyncSession, run_id: str, engine: Engine) -> None:
+async def wake_decided(session: AsyncSession, run_id: str, engine: Jobs) -> None:
     """Let a run go on when nothing is asked of people any more; its parents wait with it."""
     run = await session.get(Run, run_id)
     if run is None or run.status != RunStatus.WAITING_FOR_APPROVAL:

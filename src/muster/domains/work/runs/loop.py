@@ -20,6 +20,7 @@ from muster.adapters.models import (
     message_to_json,
 )
 from muster.adapters.tools.base import ToolOutcome
+from muster.domains.catalogue.agents import AgentSpec
 from muster.domains.catalogue.models import CallableModel
 from muster.domains.catalogue.tools import BoundTool
 from muster.domains.work.runs.prompting import Prompt
@@ -48,13 +49,13 @@ class AgentLoop:
         runner: StepRunner,
         model: CallableModel,
         tools: Sequence[BoundTool],
-        *,
-        output_schema: dict[str, Any] | None,
+        spec: AgentSpec,
     ) -> None:
         self._runner, self._model = runner, model
         self._tools = {tool.name: tool for tool in tools}
         self._specs = tuple(tool.spec for tool in tools if tool.enabled)
-        self._output_schema = output_schema
+        self._output_schema = spec.output_schema
+        self._settings = {**model.settings, **spec.settings}
         self._messages: list[Message] = []
         self._told = 0
 
@@ -81,7 +82,7 @@ class AgentLoop:
         request = ModelRequest(
             messages=tuple(self._messages),
             tools=() if final else self._specs,
-            settings=self._model.settings,
+            settings=self._settings,
             output_schema=self._output_schema,
         )
         new, self._told = self._messages[self._told :], len(self._messages)

@@ -6,9 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from muster.domains.control.approvals import StepApproval
-from muster.domains.work.journal import NewStep, Run, StepKind, StepRow, StepStatus
-from muster.domains.work.journal.payloads import BlobStore
-from muster.domains.work.journal.reading import load_value
+from muster.domains.work.journal import (
+    BlobStore,
+    NewStep,
+    Run,
+    StepKind,
+    StepRow,
+    StepStatus,
+    load_value,
+)
 
 _DONE = frozenset({StepStatus.OK, StepStatus.BLOCKED, StepStatus.REJECTED})
 

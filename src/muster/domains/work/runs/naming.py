@@ -6,48 +6,8 @@ from typing import Any
 
 _WORD = re.compile(r"[^\W_][\w'-]*")
 _SMALL = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "do",
-        "does",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "our",
-        "please",
-        "tell",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "we",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "with",
-        "you",
-        "your",
-    ]
+    "a an and are as at be by do does for from how i in is it me my of on or our please "  # noqa: SIM905
+    "tell that the this to was we what when where which who why with you your".split()
 )
 _WORDS = 4
 

@@ -1,16 +1,44 @@
 """What the execution of runs needs from the process, in one place."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.control.gate import Gate
 from muster.domains.work.journal import JournalWriter
-from muster.engine import Engine
+from muster.engine import Job
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
+
+
+class Jobs(Protocol):
+    """What runs need of the engine."""
+
+    async def submit(self, job: Job) -> None: ...
+
+    async def cancel(self, job_id: str, reason: str) -> None: ...
+
+    async def known(self, job_ids: Collection[str]) -> set[str]: ...
+
+
+class Detached:
+    """The engine of a process that has none: its runs stay pending until the dispatcher of a
+    working process finds them, and what it cancels is ended at the next step.
+    """
+
+    async def submit(self, job: Job) -> None:
+        """Leave the run to the dispatcher."""
+
+    async def cancel(self, job_id: str, reason: str) -> None:
+        """Leave it to the journal, which refuses the next step of a run that has ended."""
+
+    async def known(self, job_ids: Collection[str]) -> set[str]:
+        """Know nothing."""
+        return set(job_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,5 +52,5 @@ class RunParts:
     gate: Gate
     models: ModelCatalogue
     tools: ToolCatalogue
-    engine: Engine
+    engine: Jobs
     workspaces: Path

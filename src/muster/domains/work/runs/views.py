@@ -6,8 +6,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from muster.adapters.blobs import LocalBlobStore
-from muster.domains.work.journal import Run, StepKind, StepRow, load_value
-from muster.domains.work.journal.reading import duration_ms
+from muster.domains.work.journal import Run, StepKind, StepRow, duration_ms, load_value
 from muster.domains.work.runs.presenting import mask, usage_of
 from muster.domains.work.runs.schemas import RunUsage
 from muster.kernel.paging import CursorParams

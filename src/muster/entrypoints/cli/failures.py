@@ -1,0 +1,34 @@
+"""Turns expected errors into a line of text and an exit code."""
+
+import sqlite3
+
+from muster.entrypoints.cli.terminal import Refusal
+
+FAILED, UNSAFE, WAITING, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: a command failed, the settings are refused, a run waits for people, Ctrl-C."""
+
+
+def failure_of(error: Exception) -> tuple[str, int] | None:
+    """Return what to print for an error and the exit code; None for one that is a defect."""
+    if isinstance(error, Refusal):
+        return error.message, error.code
+    # Imported here: with no error at hand nobody shall wait for these.
+    from sqlalchemy.exc import DBAPIError
+
+    from muster.kernel.crypto import MasterKeyInvalid
+    from muster.kernel.errors import AppError
+    from muster.kernel.settings import UnsafeSettings
+
+    if isinstance(error, UnsafeSettings | MasterKeyInvalid):
+        return str(error), UNSAFE
+    if isinstance(error, AppError):
+        fields = [f"  {f.field}: {f.message}" for f in error.errors if len(error.errors) > 1]
+        return "\n".join([error.detail, *fields]), FAILED
+    if isinstance(error, DBAPIError | sqlite3.Error):
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return f"The database refused: {cause}. `muster doctor` says what is wrong.", FAILED
+    if isinstance(error, OSError):
+        name = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{name}", FAILED
+    return None
+

@@ -1,0 +1,133 @@
+"""Putting together what executes runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.adapters.blobs import LocalBlobStore
+from muster.domains.catalogue.models import ModelCatalogue
+from muster.domains.catalogue.tools import ToolCatalogue
+from muster.domains.control.approvals import Approval
+from muster.domains.control.gate import Gate, standard_checks
+from muster.domains.work.journal import JournalReader, JournalWriter
+from muster.domains.work.runs import (
+    JOB_KIND,
+    Detached,
+    Dispatcher,
+    RunExecutor,
+    RunParts,
+    wake_decided,
+)
+from muster.engine import Engine, EngineOptions
+from muster.kernel.db import Database
+from muster.kernel.http.idempotency import forget_old
+from muster.kernel.live import LiveBus
+from muster.kernel.settings import Settings
+from muster.platform.access import Caller
+
+EngineMode = Literal["work", "submit", "off"]
+"""Whether a process executes runs, only gives them to those that do, or does neither."""
+
+_HOUSEKEEPING_S = 3600
+
+
+class Running:
+    """The runs' part of a process.
+
+    Args:
+        settings: Settings of the process.
+        mode: How it takes part in the work.
+        database: The database.
+        live: The live bus.
+        models: The models.
+        tools: The tools.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        mode: EngineMode,
+        *,
+        database: Database,
+        live: LiveBus,
+        models: ModelCatalogue,
+        tools: ToolCatalogue,
+    ) -> None:
+        self._mode, self._database = mode, database
+        blobs = LocalBlobStore(settings.data_dir / "blobs")
+        self.engine = (
+            Engine(engine_options(settings, work=mode == "work"), database, live)
+            if mode != "off"
+            else None
+        )
+        self.parts = RunParts(
+            database=database,
+            live=live,
+            writer=JournalWriter(
+                database, live, blobs, blob_threshold=settings.runs.blob_threshold_kb * 1024
+            ),
+            blobs=blobs,
+            gate=Gate(standard_checks(self._recent_calls)),
+            models=models,
+            tools=tools,
+            engine=self.engine or Detached(),
+            workspaces=settings.data_dir / "workspaces",
+        )
+
+    async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:
+        async with self._database.read() as session:
+            return list(await JournalReader(session).recent_model_calls(agent_id, since, limit))
+
+    async def approval_decided(self, session: AsyncSession, _: Caller, approval: Approval) -> None:
+        """Let the run that waited go on, in the unit of work of the decision."""
+        if approval.run_id is not None:
+            await wake_decided(session, approval.run_id, self.parts.engine)
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Begin to work; the stack ends it."""
+        if self.engine is None:
+            return
+        executor = RunExecutor(self.parts)
+        self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
+        await self.engine.start()
+        stack.push_async_callback(self.engine.stop)
+        if self._mode == "work":
+            _background(stack, Dispatcher(self.parts).run, "dispatcher")
+            _background(stack, self._housekeeping, "housekeeping")
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await forget_old(self._database)
+            await asyncio.sleep(_HOUSEKEEPING_S)
+
+
+def engine_options(settings: Settings, *, work: bool) -> EngineOptions:
+    """Return the engine's options for a process with these settings."""
+    runs = settings.runs
+    return EngineOptions(
+        system_database_url=settings.engine_database,
+        concurrency=runs.concurrency,
+        partition_concurrency=runs.project_concurrency,
+        rate_limit=(runs.rate_limit, runs.rate_period_s) if runs.rate_limit else None,
+        work=work,
+        on_restart=settings.on_restart,
+        lease_s=runs.lease_s,
+    )
+
+
+def _background(stack: AsyncExitStack, work: Callable[[], Awaitable[None]], name: str) -> None:
+    async def run() -> None:
+        await work()
+
+    task = asyncio.create_task(run(), name=name)
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

@@ -1,0 +1,45 @@
+"""The application with its engine, and a scripted model server behind it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import httpx2
+import pytest
+
+from muster.entrypoints.assembly import Muster
+from muster.kernel.settings import Settings
+from tests.support.model_server import ScriptedServer, Script, model_server
+from tests.support.people import People, make_people
+
+
+@pytest.fixture
+async def scripted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScriptedServer]:
+    """A model server that is the product's OpenAI."""
+    async with model_server(Script(rounds=2)) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        yield server
+
+
+@pytest.fixture
+async def working(settings: Settings, scripted: ScriptedServer) -> AsyncIterator[Muster]:
+    """The application, executing runs."""
+    async with Muster(settings, engine="work") as running:
+        yield running
+
+
+@pytest.fixture
+async def people(working: Muster) -> AsyncIterator[People]:
+    async with AsyncExitStack() as stack:
+
+        def connect(**headers: str) -> httpx2.AsyncClient:
+            client = httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(working.app, raise_app_exceptions=False),
+                base_url="http://muster.test/api/v1",
+                headers=headers,
+            )
+            stack.push_async_callback(client.aclose)
+            return client
+
+        make: Callable[..., httpx2.AsyncClient] = connect
+        yield await make_people(working, make)

@@ -1,0 +1,47 @@
+"""Small moves that the tests of runs share."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx2
+
+FINAL = {"completed", "failed", "cancelled", "stopped", "rejected"}
+_PATIENCE_S = 20
+
+
+async def make_agent(client: httpx2.AsyncClient, **fields: Any) -> dict[str, Any]:
+    body = {"name": "Tester", "llm": "openai/scripted-large", "tools": ["calculator"], **fields}
+    answer = await client.post("/agents", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def start(client: httpx2.AsyncClient, agent: dict[str, Any], **body: Any) -> str:
+    given = {"agent_id": agent["id"], "inputs": {"prompt": "Go"}, **body}
+    answer = await client.post("/executions", json=given)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["execution_id"])
+
+
+async def until(client: httpx2.AsyncClient, run_id: str, *statuses: str) -> dict[str, Any]:
+    """Return the run as soon as it has one of the statuses (any final one by default)."""
+    wanted = set(statuses) or FINAL
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        run = (await client.get(f"/executions/{run_id}")).json()
+        if run["status"] in wanted:
+            return run
+        assert time.monotonic() < deadline, f"still {run['status']}: {run['error']}"
+        assert run["status"] not in FINAL, run
+        await asyncio.sleep(0.02)
+
+
+async def open_approval(client: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
+    await until(client, run_id, "waiting_for_approval")
+    (approval,) = (await client.get("/approvals", params={"run_id": run_id})).json()["items"]
+    return approval
+
+
+async def spans(client: httpx2.AsyncClient, run_id: str) -> list[dict[str, Any]]:
+    return (await client.get(f"/execution-trace/{run_id}")).json()["spans"]
