@@ -157,7 +157,8 @@ async def test_a_handler_that_cancels_itself_ends_its_job(world: World, recorder
 async def test_a_running_job_is_cancelled_at_once(world: World, recorder: Recorder) -> None:
     async with world.engine(recorder) as engine:
         await engine.submit(job("a", hold=True))
-        await until(lambda: engine.active() == ["a"])
+        await until(lambda: recorder.begun)
+        assert engine.active() == ["a"]
         begin = time.perf_counter()
         await engine.cancel("a", "no longer wanted")
         await engine.cancel("a", "again")

@@ -33,7 +33,7 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
 async def test_a_lost_lease_ends_its_jobs_and_begins_anew(world: World, recorder: Recorder) -> None:
     async with world.engine(recorder) as engine, world.database() as database:
         await engine.submit(job("a", hold=True))
-        await until(lambda: engine.active() == ["a"])
+        await until(lambda: recorder.begun)
         first = engine.executor_id
         async with database.write() as session:
             await session.execute(update(Executor).values(stopped_at=clock.now()))

@@ -20,7 +20,7 @@ async def test_what_a_stop_interrupts_is_invoked_again(world: World, recorder: R
         await engine.submit(job("a", hold=True))
         await engine.submit(job("b", hold=True, partition="q"))
         await engine.submit(job("waits"))
-        await until(lambda: len(engine.active()) == 2)
+        await until(lambda: len(recorder.begun) == 2)
         first = engine.executor_id
     assert recorder.last("a").stop is Stop.STOPPING
     assert recorder.ended == []
@@ -185,7 +185,7 @@ async def test_a_job_that_never_ends_is_given_up(sqlite_world: World, recorder: 
         async with sqlite_world.engine(recorder, max_attempts=2, grace_s=0) as engine:
             if not recorder.begun:
                 await engine.submit(job("crashes", hold=True))
-            await until(engine.active)
+            await until(lambda: sum(recorder.running.values()))
     async with sqlite_world.engine(recorder, max_attempts=2) as engine:
         assert recorder.lost == ["crashes"]
         assert await engine.known(["crashes"]) == set()

@@ -295,7 +295,7 @@ async def test_another_master_key_is_refused_while_secrets_exist(
     await made(people)
     other = settings.model_copy(update={"data_dir": settings.data_dir / "elsewhere"})
 
-    second = Muster(other, execute=False)
+    second = Muster(other, engine="off")
     with pytest.raises(MasterKeyMismatch, match=r"MUSTER_MASTER_KEY, or the file master\.key"):
         await second.__aenter__()
     await second.database.dispose()
@@ -309,7 +309,7 @@ async def test_another_master_key_is_taken_while_there_are_no_secrets(
 ) -> None:
     other = settings.model_copy(update={"data_dir": settings.data_dir / "elsewhere"})
 
-    async with Muster(other, execute=False) as second:
+    async with Muster(other, engine="off") as second:
         assert isinstance(second.master_key, MasterKey)
         async with second.database.read() as session:
             known = (await session.scalars(select(KnownMasterKey.key_id))).all()

@@ -5,6 +5,7 @@ from muster.engine.jobs import Handler, Job, JobContext, Lost, Stop
 from muster.engine.leases import ExecutorInfo
 from muster.engine.models import Executor, JobSignal
 from muster.engine.options import EngineOptions
+from muster.engine.system_database import prepare
 
 __all__ = [
     "Engine",
@@ -17,4 +18,5 @@ __all__ = [
     "JobSignal",
     "Lost",
     "Stop",
+    "prepare",
 ]

@@ -21,8 +21,10 @@ from muster.kernel.http import App
 from muster.kernel.live import LiveBus
 from muster.kernel.settings import Providers, Settings
 from muster.platform.access import identify
+from muster.platform.events import EventTail
 from muster.platform.identity import Credentials
 from muster.platform.projects import authenticate
+from muster.platform.system import Health
 from muster.platform.vault import Vault, check_master_key
 
 
@@ -60,6 +62,8 @@ class Muster:
             models=self.models,
             tools=self.tools,
         )
+        self.event_tail = EventTail(self.database, self.live)
+        self.health = Health(self.database, settings.data_dir, self.running.engine)
         self.app = self._make_app()
         self._stack = AsyncExitStack()
 
@@ -97,6 +101,8 @@ class Muster:
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.approval_decided = self.running.approval_decided
+        app.state.event_tail = self.event_tail
+        app.state.health = self.health
         app.state.authenticate = authenticate
         app.state.identify = identify
         return app
@@ -109,6 +115,8 @@ class Muster:
         await check_master_key(self.database, self.master_key)
         await self.live.start()
         self._stack.push_async_callback(self.live.stop)
+        self._stack.push_async_callback(self.event_tail.stop)
+        self._stack.push_async_callback(self.health.close)
         await self.running.start(self._stack)
         return self
 

@@ -3,15 +3,22 @@
 from muster.domains.catalogue.agents.router import router as agents
 from muster.domains.catalogue.models.calls_router import router as model_calls
 from muster.domains.catalogue.models.router import router as models
+from muster.domains.catalogue.tools.router import router as tools
 from muster.domains.control.approvals.router import router as approvals
 from muster.domains.work.runs.journal_router import logs_router, trace_router
 from muster.domains.work.runs.router import history_router
 from muster.domains.work.runs.router import router as executions
 from muster.kernel.http import Router
+from muster.platform.events.live_router import root_router as root_live_events
+from muster.platform.events.live_router import router as live_events
+from muster.platform.events.router import audit_router
+from muster.platform.events.router import router as events
 from muster.platform.identity.api_keys_router import router as api_keys
 from muster.platform.identity.router import router as authentication
 from muster.platform.identity.users_router import router as users
 from muster.platform.projects.router import router as projects
+from muster.platform.system.router import root_router as root_system
+from muster.platform.system.router import router as system
 from muster.platform.vault.router import router as secrets
 
 ROUTERS: list[Router] = [
@@ -22,10 +29,17 @@ ROUTERS: list[Router] = [
     secrets,
     model_calls,
     models,
+    tools,
     agents,
     executions,
     history_router,
     logs_router,
     trace_router,
     approvals,
+    live_events,  # before the events, whose `/events/{event_id}` would take its path
+    root_live_events,
+    events,
+    audit_router,
+    system,
+    root_system,
 ]

@@ -1,8 +1,8 @@
-"""The built-in model as a chat model: prompts without tools, tools of all kinds, schemas, limits."""
+"""The built-in model as a chat model: prompts, tools of all kinds, schemas, limits."""
 
 import json
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -162,7 +162,7 @@ class TestWithoutTools:
 
     def test_long_wishes_are_shortened_in_the_reply(self) -> None:
         reply = ask("Write a poem about spring " + "and green meadows " * 20)
-        assert "meadows …”" in reply.content
+        assert " …” from." in reply.content
 
     def test_names_the_tools_it_was_given(self) -> None:
         assert "`calculator`" in ask("What can you do?", tools=(CALCULATOR,)).content
@@ -412,7 +412,7 @@ class TestToolResults:
 
 
 class TestStructuredOutput:
-    SCHEMA: dict[str, Any] = {
+    SCHEMA: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
             "answer": {"type": "string"},
@@ -583,9 +583,61 @@ JSON = st.recursive(
 )
 WORDS = st.lists(
     st.sampled_from(
-        "what is the penalty for 45,000 euro and 12 % of 3 plus ( ) ? . : ``` <context> today "
-        "read a.md http://a.b summarise in two sentences compare x of y with z - * / Context: "
-        "who when 9**9**9 per week 1.5 percent ask the agent | a | --- \n".split(" ")
+        [
+            "what",
+            "is",
+            "the",
+            "penalty",
+            "for",
+            "45,000",
+            "euro",
+            "and",
+            "12",
+            "%",
+            "of",
+            "3",
+            "plus",
+            "(",
+            ")",
+            "?",
+            ".",
+            ":",
+            "```",
+            "<context>",
+            "today",
+            "read",
+            "a.md",
+            "http://a.b",
+            "summarise",
+            "in",
+            "two",
+            "sentences",
+            "compare",
+            "x",
+            "of",
+            "y",
+            "with",
+            "z",
+            "-",
+            "*",
+            "/",
+            "Context:",
+            "who",
+            "when",
+            "9**9**9",
+            "per",
+            "week",
+            "1.5",
+            "percent",
+            "ask",
+            "the",
+            "agent",
+            "|",
+            "a",
+            "|",
+            "---",
+            "\n",
+        ]
     )
 ).map(" ".join)
 

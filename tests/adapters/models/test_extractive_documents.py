@@ -254,7 +254,7 @@ async def test_searches_the_web_only_without_local_hits_and_opens_what_it_found(
     answer = (await loop.ask("What temperature does a porcelain kiln reach?")).content
     assert "1,400 degrees" in answer
     assert "- [1] https://example.org/kilns (Kilns)" in answer
-    assert [name for name, _ in loop.calls][0] == "search_files"
+    assert loop.calls[0][0] == "search_files"
     assert loop.calls[-1] == ("fetch_page", {"url": page["url"]})
 
 

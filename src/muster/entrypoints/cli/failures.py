@@ -13,6 +13,7 @@ def failure_of(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, Refusal):
         return error.message, error.code
     # Imported here: with no error at hand nobody shall wait for these.
+    from pydantic import ValidationError
     from sqlalchemy.exc import DBAPIError
 
     from muster.kernel.crypto import MasterKeyInvalid
@@ -24,6 +25,9 @@ def failure_of(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, AppError):
         fields = [f"  {f.field}: {f.message}" for f in error.errors if len(error.errors) > 1]
         return "\n".join([error.detail, *fields]), FAILED
+    if isinstance(error, ValidationError):
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        return "\n".join(["This cannot be used:", *wrong]), FAILED
     if isinstance(error, DBAPIError | sqlite3.Error):
         cause = error.orig if isinstance(error, DBAPIError) else error
         return f"The database refused: {cause}. `muster doctor` says what is wrong.", FAILED

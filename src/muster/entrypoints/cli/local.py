@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,14 @@ from muster.platform.projects import Project
 _QUIET = "WARNING"
 
 
-@asynccontextmanager
-async def opened(
-    engine: EngineMode = "off", *, make: bool = False, alone: bool = True
-) -> AsyncGenerator["Installation"]:
-    """Yield the installation that the settings name.
+async def prepared(*, make: bool = False) -> Settings:
+    """Return the settings of a command, with logs set up and a database that can be used.
 
     Args:
-        engine: How this process takes part in the execution of runs.
         make: Make the database, or bring it to the newest schema, where that is needed.
-        alone: False where other processes execute runs as well: this one leaves theirs to them.
     """
     settings = read_settings()
+    settings.refuse_unsafe()
     configure_logging(
         level=settings.log_level if "log_level" in settings.model_fields_set else _QUIET,
         json=settings.log_json,
@@ -52,11 +49,20 @@ async def opened(
     else:
         _require_database(settings)
         await require_current(settings)
-    if engine == "work" and not alone:
-        settings = _one_at_a_time(settings)
-    async with Muster(settings, engine=engine) as muster:
-        if make:
-            show_first_password(settings, await ensure_superadmin(muster.database, settings))
+    return settings
+
+
+@asynccontextmanager
+async def opened(
+    engine: EngineMode = "off", *, settings: Settings | None = None
+) -> AsyncGenerator["Installation"]:
+    """Yield the installation that the settings name.
+
+    Args:
+        engine: How this process takes part in the execution of runs.
+        settings: What `prepared` returned, if it was called already.
+    """
+    async with Muster(settings or await prepared(), engine=engine) as muster:
         yield Installation(muster)
 
 
@@ -75,12 +81,6 @@ def sqlite_path(settings: Settings) -> Path | None:
     return Path(path) if kind.startswith("sqlite") else None
 
 
-def _one_at_a_time(settings: Settings) -> Settings:
-    """Let this process execute one run: its own, which it begins before any that waits."""
-    runs = settings.runs.model_copy(update={"concurrency": 1, "project_concurrency": None})
-    return settings.model_copy(update={"runs": runs})
-
-
 def show_first_password(settings: Settings, password: str | None) -> None:
     """Print the made-up password of the superadmin: it is stored nowhere in clear."""
     if password is None:
@@ -94,12 +94,26 @@ def show_first_password(settings: Settings, password: str | None) -> None:
     show_box("The superadmin of this installation", lines)
 
 
-async def living_executors(database: Database, lease_s: float) -> list[Executor]:
-    """Return the processes that execute runs now."""
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """Who executes runs now, and which runs lost the process that did."""
+
+    executors: list[Executor]
+    orphans: list[Run]
+
+
+async def at_work(database: Database, lease_s: float) -> AtWork:
+    """Look who executes runs, from outside: no engine needs to run here."""
     here, now = ProcessMark.own(), clock.now()
     async with database.read() as session:
         rows = await session.scalars(select(Executor).where(Executor.stopped_at.is_(None)))
-        return [row for row in rows if not _is_dead(row, here, now, lease_s)]
+        living = [row for row in rows if not _is_dead(row, here, now, lease_s)]
+        statement = select(Run).where(
+            Run.status.in_(["preparing", "running", "stopping"]),
+            Run.parent_run_id.is_(None),
+            Run.executor_id.not_in([row.id for row in living]),
+        )
+        return AtWork(living, list(await session.scalars(statement)))
 
 
 def _is_dead(row: Executor, here: ProcessMark, now: datetime, lease_s: float) -> bool:
@@ -222,20 +236,9 @@ class Installation:
             raise Refusal(f"Several ids of {noun}s begin or end with {reference!r}: {ids}, …")
         raise Refusal(f"There is no {noun} {reference!r}. `{listing}` shows those that exist.")
 
-    async def orphans(self) -> list[Run]:
-        """Return the runs that a process was working on which is gone."""
-        living = {row.id for row in await self.executors()}
-        async with self.database.read() as session:
-            statement = select(Run).where(
-                Run.status.in_(["preparing", "running", "stopping"]),
-                Run.parent_run_id.is_(None),
-                Run.executor_id.is_not(None),
-            )
-            return [run for run in await session.scalars(statement) if run.executor_id not in living]
-
     async def executors(self) -> list[Executor]:
         """Return the processes that execute runs now."""
-        return await living_executors(self.database, self.settings.runs.lease_s)
+        return (await at_work(self.database, self.settings.runs.lease_s)).executors
 
     def runs(self, session: Any, caller: Caller) -> RunService:
         """Return the use cases of runs in a unit of work."""

@@ -66,14 +66,15 @@ def read_inputs(given: list[str] | None) -> dict[str, str]:
         name, separator, value = entry.partition("=")
         if not separator or not name:
             raise Refusal(f"--input takes name=value or name=@file, not {entry!r}.")
-        inputs[name] = _text_of(value[1:]) if value.startswith("@") else value
+        inputs[name] = read_text(Path(value[1:])) if value.startswith("@") else value
     return inputs
 
 
-def _text_of(path: str) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file."""
     from muster.entrypoints.cli.terminal import Refusal
 
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Refusal(f"{path} is not a text file in UTF-8.") from None

@@ -26,8 +26,8 @@ _PLAIN_MARKS = {"✓": "ok", "✗": "failed", "⊘": "blocked", "·": "ended"}
 class ShownStep:
     """A finished step. Durations in milliseconds; `text` says what came of it."""
 
+    seq: int
     key: str
-    parent_key: str | None
     kind: str
     name: str
     status: str
@@ -176,7 +176,7 @@ class RunScreen:
             guide, mark = guide.translate({0x251C: "|", 0x2514: "`", 0x2500: "-", 0x2502: "|"}), (
                 _PLAIN_MARKS[mark]
             )
-        line = Text.assemble((guide, "dim"), (mark, style), " ", what.strip())
+        line = Text.assemble((f"{step.seq:>3} {guide}", "dim"), (mark, style), " ", what.strip())
         shown = [*(facts or []), seconds(step.duration_ms)]
         if not step.kind.startswith("task."):
             line.append(f"  {' · '.join(shown)}", style="dim")

@@ -15,8 +15,8 @@ async def shown_step(row: StepRow, blobs: LocalBlobStore) -> ShownStep:
     """Return what the screen shows of a finished step."""
     arguments = mask(await load_value(row.input, blobs)) if row.kind != StepKind.MODEL else None
     return ShownStep(
+        seq=row.seq,
         key=row.key,
-        parent_key=row.parent_key,
         kind=row.kind,
         name=row.name,
         status=row.status,

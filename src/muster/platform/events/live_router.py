@@ -110,7 +110,7 @@ async def _events(
     tail: EventTail, proof: Proof, caller: Caller, patterns: Patterns, after: int
 ) -> AsyncGenerator[ServerSentEvent]:
     async with tail.follow(caller.project_id, after=after) as following:
-        following.wants = lambda type: patterns.name_for(type) is not None
+        following.wants = lambda wanted: patterns.name_for(wanted) is not None
         access = asyncio.create_task(lost_access(tail, proof, caller))
         try:
             while (events := await _next(following, access)) is not None:

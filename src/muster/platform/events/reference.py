@@ -18,7 +18,7 @@ for any text in a name, such as `run.*`.
 def event_reference() -> str:
     """Return, as Markdown, every type of event that the imported slices can record."""
     others = documented_names()
-    sections = [_section(type) for type in event_types().values()]
+    sections = [_section(event) for event in event_types().values()]
     rows = "\n".join(f"| `{name}` | `{other}` |" for name, other in sorted(others.items()))
     names = (
         "## Other names\n\nLive subscribers may ask for these events under another name as well; "

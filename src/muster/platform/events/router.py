@@ -1,7 +1,7 @@
 """HTTP surface of the event log: it can only be read."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 

@@ -34,7 +34,7 @@ class AuthenticationTimeout(Unauthorized):
     code, title = "authentication_timeout", "No token came in time"
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """A message that cannot be followed; the connection stays."""
 
     def __init__(self, code: str, text: str) -> None:
@@ -105,7 +105,7 @@ class EventSocket:
                 asyncio.create_task(self._listen(first)),
                 asyncio.create_task(self._send_events()),
             ]
-            tasks = [access, *others]
+            tasks: list[asyncio.Task[Any]] = [access, *others]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -155,16 +155,17 @@ class EventSocket:
 
     async def _answer(self, message: Message) -> None:
         verb = message.get("type")
-        handle = self._verbs.get(verb) if isinstance(verb, str) else None
+        handle = self._verbs.get(verb, self._unknown) if isinstance(verb, str) else self._unknown
         try:
-            if handle is None:
-                raise _Refused("unknown_message", f"Known types: {', '.join(self._verbs)}.")
             await handle(message)
         except _Refused as error:
             await self._refuse(error)
 
     async def _refuse(self, error: _Refused) -> None:
         await self._say(type="error", error=error.code, message=error.text)
+
+    async def _unknown(self, _: Message) -> None:
+        raise _Refused("unknown_message", f"Known types: {', '.join(self._verbs)}.")
 
     async def _ping(self, _: Message) -> None:
         await self._say(type="pong")

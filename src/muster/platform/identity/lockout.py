@@ -35,6 +35,8 @@ class Lockout:
             wait: Wait for others that count for the same e-mail right now, so that guesses made at
                 the same time cannot pass the limit together.
         """
+        if not self._attempts:
+            return
         if wait:
             statement = self._upsert(
                 email, failures=0, on_conflict={"failures": SignInFailures.failures}

@@ -66,7 +66,6 @@ def answer(
     taken: list[Sentence] = []
     for facet in facets:
         points.extend(_points_of(facet, corpus, derivations, taken, leads=not points))
-    points.extend(_derived(derivation, result) for derivation, result in derivations)
     points = list(dict.fromkeys(points))
     if not points:
         return ""
@@ -94,13 +93,16 @@ def _points_of(
         return []
     # A sentence that was said already and is as good answers this part too.
     good = [item for item in ranked[:3] if item.score >= _AS_GOOD * ranked[0].score]
-    best = next((item for item in good if item.sentence in taken), ranked[0])
-    section = _section(best.sentence, facet, corpus)
+    best = next((item.sentence for item in good if item.sentence in taken), ranked[0].sentence)
+    sums = [pair for pair in derivations if pair[0].asked == facet.text]
+    if sums and not sums[0][0].is_limit:
+        best = sums[0][0].rule
+    section = _section(best, facet, corpus)
     fresh = [sentence for sentence in section if sentence not in taken]
     taken.extend(fresh)
     said = [Point(_emphasised(sentence, facet), sentence) for sentence in fresh]
-    sums = [_derived(*pair) for pair in derivations if pair[0].rule == best.sentence]
-    return [*sums[:1], *said, *sums[1:]] if leads else [*said, *sums]
+    worked_out = [_derived(*pair) for pair in sums]
+    return [*worked_out[:1], *said, *worked_out[1:]] if leads else [*said, *worked_out]
 
 
 def failure_notes(conversation: Conversation) -> list[str]:

@@ -35,6 +35,12 @@ _PLACE = re.compile(
 _CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Z-])[A-Z0-9]+(?:-[A-Z0-9]+)*\b")
 _NAME = re.compile(r"\b([A-ZÀ-Þ][\w'\u2019-]+(?:\s[A-ZÀ-Þ][\w'\u2019-]+)+)")
 _NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
+_WANTED_AMOUNT = re.compile(
+    r"\b(?:top|first|limit(?: of)?|at most|max(?:imum)?(?: of)?)\s+(\d{1,6})\b"
+    r"|\b(\d{1,6})\s+(?:results?|hits?|documents?|files?|items?)\b",
+    re.IGNORECASE,
+)
+_AMOUNTS = frozenset(stem(word) for word in ("limit", "max", "top", "count", "k", "results"))
 _HALF = 0.5
 _TEXTS = word_set("text content message body input note comment")
 
@@ -168,17 +174,9 @@ def _number_of(
     name: str, question: str, *, is_integer: bool, is_required: bool
 ) -> float | int | None:
     words = {stem(word) for word in name_words(name)}
-    if words & {stem(word) for word in ("limit", "max", "top", "count", "k", "results")}:
-        match = re.search(
-            r"\b(?:top|first|limit(?: of)?|at most|max(?:imum)?(?: of)?)\s+(\d{1,6})\b",
-            question,
-            re.IGNORECASE,
-        )
-        match = match or re.search(
-            r"\b(\d{1,6})\s+(?:results?|hits?|documents?|files?|items?)\b", question, re.IGNORECASE
-        )
-        if match:
-            return int(match[1])
+    if words & _AMOUNTS:
+        wanted = _WANTED_AMOUNT.search(question)
+        return int(wanted[1] or wanted[2]) if wanted else None
     numbers = list(_NUMBER.finditer(question))
     for number in numbers:
         near = question[max(0, number.start() - 25) : number.end() + 25]

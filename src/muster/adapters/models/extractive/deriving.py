@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muster.adapters.models.extractive.quantities import (
     Quantity,
@@ -33,12 +33,16 @@ _RULES_TRIED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:
-    """A sum to work out: `words` describes it around a `{result}`, `rule` is where it is from."""
+    """A sum to work out: `words` describes it around a `{result}`.
+
+    `rule` is the sentence it follows from, `asked` the part of the question that it answers.
+    """
 
     expression: str
     words: str
     rule: Sentence
     is_limit: bool = False
+    asked: str = ""
 
 
 def derive(facets: Sequence[Facet], corpus: Corpus) -> list[Derivation]:
@@ -50,7 +54,7 @@ def derive(facets: Sequence[Facet], corpus: Corpus) -> list[Derivation]:
         if not given or not _WANTED.search(facet.text):
             continue
         for derivation in _for_facet(facet, corpus, given, known):
-            found.setdefault(derivation.expression, derivation)
+            found.setdefault(derivation.expression, replace(derivation, asked=facet.text))
     return list(found.values())[:4]
 
 

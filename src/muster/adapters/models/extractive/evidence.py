@@ -103,8 +103,10 @@ class Evidence:
         return self.sentences(about, 1)
 
     def formatted(self, form: str, about: str) -> list[str]:
-        """Return the first date, address or the like in the sentences about a field."""
+        """Return the date in the sentences about a field, or an address from anywhere."""
         joined = "\n".join([*self.sentences(about, 5), self.question])
+        if form in {"email", "uri"}:
+            joined += "\n".join(sentence.text for sentence in self.corpus.sentences)
         match form:
             case "email":
                 return EMAIL.findall(joined)[:1]

@@ -80,7 +80,8 @@ def reply_to(request: ModelRequest) -> ModelReply:
         choices = choose(conversation, facets, corpus, request.tools)
         if choices:
             return _reply(request, "", calls=_calls(choices, conversation))
-    if corpus.sentences and (wants_summary(conversation.question) or _means_all(conversation)):
+    is_talk = talk is not None and bool(conversation.question)
+    if corpus.sentences and not is_talk and _wants_all(conversation):
         text = summarise(conversation, corpus)
     elif talk is not None:
         text = talk
@@ -99,9 +100,11 @@ def reply_to(request: ModelRequest) -> ModelReply:
     return _cut(request, text)
 
 
-def _means_all(conversation: Conversation) -> bool:
-    """Tell whether a document is asked for as a whole: "What is in notes.md?"."""
+def _wants_all(conversation: Conversation) -> bool:
+    """Tell whether a summary is asked for or a document as a whole: "What is in notes.md?"."""
     question = conversation.question
+    if wants_summary(question):
+        return True
     asks_part = facets_of(question, conversation.earlier_question) or expressions(question)
     return not asks_part and not asks_time(question)
 

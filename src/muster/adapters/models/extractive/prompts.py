@@ -136,26 +136,26 @@ def _take_labelled(text: str, turn: Turn, place: str) -> str:
 
 
 def _take_unmarked(rest: str, turn: Turn, place: str) -> None:
+    """Tell questions and wishes from the text between them."""
     asked: list[str] = []
     told: list[str] = []
+    asks_openly = "?" in rest
     for paragraph in re.split(r"\n\s*\n", rest):
         pieces = [piece for _, piece in split_paragraph(" ".join(paragraph.split("\n")))]
         wishes = [piece for piece in pieces if piece.endswith("?") or _IMPERATIVE.match(piece)]
         if wishes and len(wishes) * 2 >= len(pieces):
             asked.append(paragraph)
-        elif wishes and sum(map(len, wishes)) <= _LONG_QUESTION:
-            asked.extend(wishes)
-            told.append("\n".join(piece for piece in pieces if piece not in set(wishes)))
-        else:
-            told.append(paragraph)
+            continue
+        # A sentence that begins like a wish in the midst of a text is part of the text.
+        ends = {pieces[0], pieces[-1]} if pieces else set[str]()
+        wishes = [w for w in wishes if w.endswith("?") or (not asks_openly and w in ends)]
+        asked.extend(wishes)
+        told.append("\n".join(piece for piece in pieces if piece not in set(wishes)))
     told_text = "\n\n".join(told)
-    if not asked:
-        turn.question = rest if len(rest) <= _LONG_QUESTION else ""
-        asked_nothing = len(rest) > _LONG_QUESTION
-        if asked_nothing:
-            _add(turn, rest, place)
-    elif len(told_text) < _LONG_REST:
-        turn.question = rest
-    else:
+    if asked and len(told_text) >= _LONG_REST:
         turn.question = "\n".join(asked)
         _add(turn, told_text, place)
+    elif asked or len(rest) <= _LONG_QUESTION:
+        turn.question = rest
+    else:
+        _add(turn, rest, place)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-_MOST_STEPS = 12
+_MOST_STEPS = 40
 
 Schema = Mapping[str, Any]
 
@@ -13,26 +13,27 @@ def as_schema(value: Any) -> Schema:
     return cast("Schema", value) if isinstance(value, Mapping) else {}
 
 
-def resolved(schema: Schema, root: Schema, *, prefers_null: bool = False, depth: int = 0) -> Schema:
+def resolved(schema: Schema, root: Schema, *, prefers_null: bool = False) -> Schema:
     """Return `schema` without `$ref`, `anyOf`, `oneOf` and `allOf` at its top.
 
     Of alternatives the first that is not null is taken, with `prefers_null` null where it may be.
     """
+    pending: list[Schema] = [schema]
+    merged: dict[str, Any] = {}
+    # The limit ends references that lead back to themselves.
     for _ in range(_MOST_STEPS):
-        if isinstance(schema.get("$ref"), str):
-            schema = {**_referenced(schema["$ref"], root), **_without(schema, "$ref")}
-        elif isinstance(options := schema.get("anyOf") or schema.get("oneOf"), list):
-            chosen = _option([as_schema(o) for o in cast("list[Any]", options)], prefers_null)
-            schema = {**_without(schema, "anyOf", "oneOf"), **chosen}
-        elif isinstance(parts := schema.get("allOf"), list) and depth < _MOST_STEPS:
-            merged = _without(schema, "allOf")
-            for part in cast("list[Any]", parts):
-                entry = resolved(as_schema(part), root, prefers_null=prefers_null, depth=depth + 1)
-                merged = _merged(merged, entry)
-            schema = merged
-        else:
+        if not pending:
             break
-    return schema
+        entry = pending.pop()
+        if isinstance(reference := entry.get("$ref"), str):
+            pending.append(_referenced(reference, root))
+        if isinstance(parts := entry.get("allOf"), list):
+            pending.extend(as_schema(part) for part in reversed(cast("list[Any]", parts)))
+        if isinstance(options := entry.get("anyOf") or entry.get("oneOf"), list):
+            choices = [as_schema(option) for option in cast("list[Any]", options)]
+            pending.append(_option(choices, prefers_null))
+        merged = _merged(_without(entry, "$ref", "allOf", "anyOf", "oneOf"), merged)
+    return merged
 
 
 def type_of(schema: Schema) -> str:
@@ -97,6 +98,7 @@ def _without(schema: Schema, *names: str) -> dict[str, Any]:
 
 
 def _merged(one: Schema, other: Schema) -> dict[str, Any]:
+    """Return both schemas as one; `other` wins where they differ."""
     merged = {**one, **other}
     if properties := {**as_schema(one.get("properties")), **as_schema(other.get("properties"))}:
         merged["properties"] = properties

@@ -33,3 +33,15 @@ class BuiltinTool(Conflict):
 
 class McpStdioRefused(Forbidden):
     code, title = "mcp_stdio_refused", "You may not have commands started on the server"
+
+
+class ToolSecretsRefused(Forbidden):
+    code, title = "tool_secrets_refused", "You may not store secrets in this project"
+
+
+class ToolKindFixed(Conflict):
+    code, title = "tool_kind_fixed", "The kind of a tool cannot be changed"
+
+
+class ToolTestRefused(Forbidden):
+    code, title = "tool_test_refused", "You may not test this tool"

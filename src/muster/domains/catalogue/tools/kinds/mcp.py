@@ -1,6 +1,7 @@
 """Tools that a server of the Model Context Protocol offers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -67,18 +68,12 @@ class McpKind(Kind):
         self, definition: Definition, services: ToolServices, project_id: str, read: ReadByName
     ) -> Found:
         kept = {k: v for k, v in definition.configuration.items() if k != "info"}
+        wanted = replace(definition, configuration=kept)
         try:
-            opened = await open_secrets(kept, read)
+            found = await ask(wanted, services, project_id, read)
         except AppError as error:
-            return Found(configuration={**kept, "info": _problem(error)}, functions=None)
-        try:
-            found = await services.mcp.discover(
-                server_of(opened.configuration), partition=project_id, timeout_s=_LOOK_S
-            )
-        except AppError as error:
-            problem = _problem(opened.hide_in_error(error))
-            return Found(configuration={**kept, "info": problem}, functions=None)
-        found = opened.hide(found)
+            # The server may be started later: the tool is saved and tells what is wrong.
+            return Found(configuration={**kept, "info": {"problem": error.detail}}, functions=None)
         functions = [
             {**tool, "input_schema": sound_schema(tool["input_schema"], {"type": "object"})}
             for tool in found["tools"]
@@ -149,5 +144,15 @@ def starts_command(configuration: Mapping[str, Any]) -> bool:
         return bool(configuration.get("command")) or configuration.get("transport") == "stdio"
 
 
-def _problem(error: AppError) -> dict[str, Any]:
-    return {"problem": error.detail}
+async def ask(
+    definition: Definition, services: ToolServices, project_id: str, read: ReadByName
+) -> dict[str, Any]:
+    """Return what a server says about itself and its tools, without the secrets it was sent."""
+    opened = await open_secrets(definition.configuration, read)
+    try:
+        found = await services.mcp.discover(
+            server_of(opened.configuration), partition=project_id, timeout_s=_LOOK_S
+        )
+    except AppError as error:
+        raise opened.hide_in_error(error) from None
+    return opened.hide(found)

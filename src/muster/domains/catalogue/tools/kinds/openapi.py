@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muster.adapters.tools import openapi, openapi_call
-from muster.adapters.tools.base import ToolOutcome
+from muster.adapters.tools.base import ToolConfigurationInvalid, ToolOutcome
 from muster.adapters.tools.exchange import Auth
 from muster.adapters.tools.openapi import Binding, OpenApiDocument, Operation
 from muster.domains.catalogue.tools.binding import ToolContext
@@ -28,6 +28,7 @@ from muster.domains.catalogue.tools.kinds.base import (
 from muster.domains.catalogue.tools.kinds.http import patience
 from muster.domains.catalogue.tools.references import Opened, ReadByName, masked
 from muster.domains.catalogue.tools.services import ToolServices
+from muster.kernel.errors import FieldError
 
 
 class OpenApiConfiguration(BaseModel):
@@ -102,6 +103,11 @@ class OpenApiKind(Kind):
             )
         elif parsed.document is not None:
             document = await asyncio.to_thread(_parse, parsed.document)
+        elif definition.functions is None:
+            text = "give the document in 'document' or its address in 'url'"
+            raise ToolConfigurationInvalid(
+                f"configuration: {text}.", errors=[FieldError("configuration", text)]
+            )
         else:
             return Found(configuration=definition.configuration, functions=definition.functions)
         kept = {k: v for k, v in definition.configuration.items() if k != "document"}
