@@ -16,7 +16,15 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy.engine import make_url
 
-from muster.engine import Engine, EngineOptions, Executor, Job, JobContext, JobSignal
+from muster.engine import (
+    Engine,
+    EngineOptions,
+    Executor,
+    Job,
+    JobContext,
+    JobSignal,
+    prepare,
+)
 from muster.engine.system_database import SystemDatabase
 from muster.kernel.db import Base, Database
 from muster.kernel.live import LiveBus
@@ -40,9 +48,7 @@ async def fill(url: str, system_url: str) -> None:
     async with database.connect() as connection:
         await connection.run_sync(Base.metadata.create_all, tables=TABLES)
     await database.dispose()
-    system = SystemDatabase(EngineOptions(system_database_url=system_url))
-    await system.open()
-    system.close()
+    await prepare(EngineOptions(system_database_url=system_url))
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 import time
 
@@ -233,3 +235,8 @@ async def test_dbos_says_nothing_of_its_own_accord(
         await until(lambda: recorder.ended)
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("dbos").propagate
+
+
+def test_importing_the_engine_does_not_import_dbos() -> None:
+    program = "import sys, muster.engine; sys.exit('dbos' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -5,7 +5,7 @@ from muster.engine.jobs import Handler, Job, JobContext, Lost, Stop
 from muster.engine.leases import ExecutorInfo
 from muster.engine.models import Executor, JobSignal
 from muster.engine.options import EngineOptions
-from muster.engine.system_database import prepare
+from muster.engine.preparing import prepare
 
 __all__ = [
     "Engine",

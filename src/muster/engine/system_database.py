@@ -323,12 +323,3 @@ def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
     rest = iter(ids)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk
-
-
-async def prepare(options: EngineOptions) -> None:
-    """Bring the engine's own tables up to date without starting it."""
-    database = SystemDatabase(options)
-    try:
-        await database.open()
-    finally:
-        database.close()

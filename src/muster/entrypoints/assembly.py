@@ -108,16 +108,19 @@ class Muster:
         return app
 
     async def __aenter__(self) -> Self:
-        self._stack.push_async_callback(self.database.dispose)
-        self._stack.push_async_callback(self.credentials.key_usage.aclose)
-        self._stack.push_async_callback(self.egress.aclose)
-        self._stack.push_async_callback(self.mcp.aclose)
-        await check_master_key(self.database, self.master_key)
-        await self.live.start()
-        self._stack.push_async_callback(self.live.stop)
-        self._stack.push_async_callback(self.event_tail.stop)
-        self._stack.push_async_callback(self.health.close)
-        await self.running.start(self._stack)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.dispose)
+            stack.push_async_callback(self.credentials.key_usage.aclose)
+            stack.push_async_callback(self.egress.aclose)
+            stack.push_async_callback(self.mcp.aclose)
+            await check_master_key(self.database, self.master_key)
+            await self.live.start()
+            stack.push_async_callback(self.live.stop)
+            stack.push_async_callback(self.event_tail.stop)
+            stack.push_async_callback(self.health.close)
+            await self.running.start(stack)
+            # What was begun stays until the end; had anything above failed, it would be undone.
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(

@@ -131,6 +131,7 @@ class TestReply:
         )
         model = ExtractiveModel()
         durations: list[float] = []
+        reply = await model.request(request)
         for _ in range(3):
             started = time.process_time()
             reply = await model.request(request)
@@ -581,69 +582,16 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-WORDS = st.lists(
-    st.sampled_from(
-        [
-            "what",
-            "is",
-            "the",
-            "penalty",
-            "for",
-            "45,000",
-            "euro",
-            "and",
-            "12",
-            "%",
-            "of",
-            "3",
-            "plus",
-            "(",
-            ")",
-            "?",
-            ".",
-            ":",
-            "```",
-            "<context>",
-            "today",
-            "read",
-            "a.md",
-            "http://a.b",
-            "summarise",
-            "in",
-            "two",
-            "sentences",
-            "compare",
-            "x",
-            "of",
-            "y",
-            "with",
-            "z",
-            "-",
-            "*",
-            "/",
-            "Context:",
-            "who",
-            "when",
-            "9**9**9",
-            "per",
-            "week",
-            "1.5",
-            "percent",
-            "ask",
-            "the",
-            "agent",
-            "|",
-            "a",
-            "|",
-            "---",
-            "\n",
-        ]
-    )
-).map(" ".join)
+FRAGMENTS = """
+what is the penalty for 45,000 euro and 12 % of 3 plus ( ) ? . : ``` <context> today read a.md
+http://a.b summarise in two sentences compare x of y with z - * / Context: who when 9**9**9 per week
+1.5 percent ask the agent | a | ---
+"""
+WORDS = st.lists(st.sampled_from([*FRAGMENTS.split(), "\n"])).map(" ".join)
 
 
 class TestRobustness:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(WORDS, WORDS, JSON)
     def test_nothing_breaks_it(self, question: str, system: str, result: Any) -> None:
         call = ToolCall(id="1", name="read_file", arguments={"path": "a.md"})

@@ -85,13 +85,13 @@ class TestSentences:
 
     def test_lines_headings_and_items_are_kept_apart(self) -> None:
         text = (
-            "# Title\n\nFirst line\ngoes on. Second\nsentence.\n\n## Part *two*\n- item one\n  more"
+            "# Title\n\nFirst line\ngoes on. Second\nsentence.\n\n## Part *two*\n- item one\n  or"
         )
         found = split_document(Document(text=text, first_line=1))
         assert [(s.text, s.line, s.heading) for s in found] == [
             ("First line goes on.", 3, "Title"),
             ("Second sentence.", 4, "Title"),
-            ("item one more", 8, "Part two"),
+            ("item one or", 8, "Part two"),
         ]
         assert found[1].previous == "First line goes on."
 
@@ -110,16 +110,14 @@ class TestSentences:
         first, second = split_document(Document(text=text))
         assert first.text == "Article: HF; Price: 4.50; Stock: 3"
         assert first.cells == (("Article", "HF"), ("Price", "4.50"), ("Stock", "3"))
-        assert second.text == "Article: HG; Stock: 1" or second.text == "HG: 1"
+        assert second.text == "HG: 1"
         assert texts("| a | b |\n| c | d |") == ["a: b", "c: d"]
         assert texts("| | |") == []
         assert texts("| H |\n|---|\n| a | b | c |") == ["H: a; b; c"]
 
     def test_markdown_is_taken_off(self) -> None:
-        assert texts(
-            "**Note** the [price](http://x) of _this_ snake_case.\n```\ncode here\n```"
-        ) == [
-            "Note the price of this snake_case.",
+        assert texts("**Note** the [price](http://x) of _this_ a_b.\n```\ncode here\n```") == [
+            "Note the price of this a_b.",
             "code here",
         ]
 
@@ -138,15 +136,15 @@ class TestSentences:
 class TestQuestions:
     def test_clauses_and_pairs_are_parts(self) -> None:
         facets = facets_of(
-            "What notice period and penalty does the contract set, and what is the fee for 900 euro?"
+            "What notice period and penalty does the contract set, and what is the fee for €900?"
         )
         assert [facet.text for facet in facets] == [
             "What notice period does the contract set",
             "What penalty does the contract set",
-            "what is the fee for 900 euro",
+            "what is the fee for €900",
         ]
         assert facets[0].search_words == "notice period contract"
-        assert facets[2].search_words == "fee"
+        assert facets[2].search_words == "fee notice period penalty contract"
 
     def test_of_pairs_and_comparisons(self) -> None:
         pair = facets_of("What are the lead time and the price of the hub?")
@@ -231,9 +229,7 @@ class TestPrompts:
         assert mixed.question == "Describe the weather."
 
     def test_short_remarks_stay_with_the_question(self) -> None:
-        text = (
-            "We order for 900 euro. " + "We are in a hurry. " * 6 + "What is the fee for late ones?"
-        )
+        text = "We order for 900 euro. " + "We are in a hurry. " * 6 + "What is the fee for all?"
         assert split_turn(text).question == text
 
 
@@ -247,7 +243,7 @@ class TestSums:
             ("15% off 80 euro", "(80-80*15/100)", "68"),
             ("add 19% to 250", "250+250*19/100", "297.5"),
             ("subtract 5 from 2k", "2000-5", "1995"),
-            ("(1 + 2) plus 10%", "(1+2)+((1+2))*10/100", "3.3"),
+            ("(1 + 2) plus 10%", "(1+2)+(1+2)*10/100", "3.3"),
             ("the product of 6 and 7?", "6*7", "42"),
             ("square root of 144 plus 2 squared", "(144)**0.5+2**2", "16"),
             ("3 cubed", "3**3", "27"),
@@ -278,9 +274,7 @@ class TestSums:
     def test_other_numbers_are_no_sums(self, text: str) -> None:
         assert expressions(text) == []
 
-    @pytest.mark.parametrize(
-        "expression", ["1/0", "9**9**9**9", "9e999", "x + 1", "1 <", "1 < 2", "'a'"]
-    )
+    @pytest.mark.parametrize("expression", ["1/0", "9**9**9**9", "9e999", "x + 1", "1 <", "1 < 2"])
     def test_what_has_no_value_gives_none(self, expression: str) -> None:
         assert work_out(expression) is None
 
@@ -338,7 +332,7 @@ class TestDeriving:
     def test_amounts_without_a_rule_give_nothing(self) -> None:
         text = "The penalty is agreed case by case."
         assert self.expressions("What is the penalty for a 200 euro order?", text) == []
-        assert self.expressions("Is a 200 euro penalty high?", "A penalty of 5 percent.") == []
+        assert self.expressions("Is 200 euro high?", "A high share of 5 percent.") == []
 
 
 class TestRanking:
@@ -348,7 +342,7 @@ class TestRanking:
         (facet,) = facets_of("What is the fee?")
         picked = diverse(corpus.rank(facet), 3)
         assert len(picked) == 2
-        assert picked[0].sentence.text == "The fee is 5 euro."
+        assert picked[0].sentence.text.startswith("The fee is 5 euro")
         assert diverse([], 3) == []
 
     def test_asked_kind_comes_first(self) -> None:
@@ -369,10 +363,13 @@ class TestRanking:
         assert corpus.rank(type(empty)(text="", weights={}, kind="any")) == []
 
     def test_central_sentences_keep_their_order(self) -> None:
-        text = "Hubs are round parts. Wheels need hubs. Cats sleep. Hubs and wheels are parts of bikes."
+        text = (
+            "Rain fell on the town. The bridge of the town was closed by rain. Cats sleep. "
+            "The old bridge is repaired by two masons from the town."
+        )
         chosen = central(split_document(Document(text=text)), 2)
         assert "Cats sleep." not in [sentence.text for sentence in chosen]
-        assert len(chosen) == 2
+        assert [sentence.text[:8] for sentence in chosen] == ["Rain fel", "The old "]
         assert central([], 3) == []
 
     @pytest.mark.parametrize(
@@ -582,7 +579,6 @@ class TestSchemas:
         assert resolved(options, root) == {"type": "string"}
         assert resolved(options, root, prefers_null=True) == {"type": "null"}
         assert resolved({"oneOf": [{"type": "null"}]}, root) == {"type": "null"}
-        assert resolved({"anyOf": []}, root) == {"anyOf": []} or resolved({"anyOf": []}, root) == {}
 
     def test_types_are_told_from_keywords(self) -> None:
         schemas: list[dict[str, Any]] = [

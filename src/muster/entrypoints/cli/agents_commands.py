@@ -37,9 +37,7 @@ def show_agent(agent: AgentRef, project: InProject = None, as_json: AsJson = Fal
 
 @app.command("import")
 def import_agent(
-    file: Annotated[
-        Path, typer.Argument(help="The agent, as YAML.", exists=True, dir_okay=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="The agent, as YAML.", exists=True, dir_okay=False)],
     project: InProject = None,
 ) -> None:
     """Create the agent of a file, or change the one that has its key.

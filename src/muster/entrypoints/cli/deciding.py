@@ -100,15 +100,13 @@ async def _ask(installation: Installation, approval: Approval, screen: RunScreen
             text = await _read_line("Arguments as one line of JSON: ", screen)
             arguments: Any = json.loads(text)
             if not isinstance(arguments, dict):
-                raise ValueError("arguments are an object, such as {\"path\": \"a.txt\"}")
+                raise ValueError('arguments are an object, such as {"path": "a.txt"}')
             await approve(installation, approval, ApproveRequest(arguments=arguments))  # pyright: ignore[reportUnknownArgumentType]
             return True
     return await _ask(installation, approval, screen)
 
 
-async def approve(
-    installation: Installation, approval: Approval, body: ApproveRequest
-) -> Approval:
+async def approve(installation: Installation, approval: Approval, body: ApproveRequest) -> Approval:
     """Say yes in the name of the superadmin."""
     caller = await installation.caller(approval.project_id)
     decided = installation.muster.running.approval_decided

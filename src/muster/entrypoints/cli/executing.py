@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.markdown import Markdown
-from rich.text import Text
 
 from muster.domains.catalogue.agents import Agent, AgentService, read_yaml
 from muster.domains.catalogue.agents.service import slug
@@ -17,7 +16,14 @@ from muster.domains.work.runs import ExecutionCreate, ForkRequest, RunFile, pres
 from muster.entrypoints.cli.deciding import can_ask, open_approvals
 from muster.entrypoints.cli.failures import FAILED, INTERRUPTED, WAITING
 from muster.entrypoints.cli.interrupting import Interrupted, interruptible
-from muster.entrypoints.cli.local import Installation, at_work, label, opened, prepared, show_first_password
+from muster.entrypoints.cli.local import (
+    Installation,
+    at_work,
+    label,
+    opened,
+    prepared,
+    show_first_password,
+)
 from muster.entrypoints.cli.options import read_text
 from muster.entrypoints.cli.screen import RunScreen, counted, summary
 from muster.entrypoints.cli.terminal import (
@@ -134,7 +140,7 @@ async def _finish_others(installation: Installation, run: Run) -> None:
     tell(f"{counted(len(others), 'recovered run')} still at work here; Ctrl-C leaves them as well.")
 
     async def wait() -> None:
-        while any(job in engine.active() for job in others):
+        while any(job in engine.active() for job in others):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     try:
@@ -252,4 +258,3 @@ async def fork_run(installation: Installation, reference: str, body: ForkRequest
     caller = await installation.caller(run.project_id)
     async with installation.database.write() as session:
         return await installation.runs(session, caller).fork(run.id, body)
-

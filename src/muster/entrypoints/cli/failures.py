@@ -20,19 +20,22 @@ def failure_of(error: Exception) -> tuple[str, int] | None:
     from muster.kernel.errors import AppError
     from muster.kernel.settings import UnsafeSettings
 
-    if isinstance(error, UnsafeSettings | MasterKeyInvalid):
-        return str(error), UNSAFE
-    if isinstance(error, AppError):
-        fields = [f"  {f.field}: {f.message}" for f in error.errors if len(error.errors) > 1]
-        return "\n".join([error.detail, *fields]), FAILED
-    if isinstance(error, ValidationError):
-        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        return "\n".join(["This cannot be used:", *wrong]), FAILED
-    if isinstance(error, DBAPIError | sqlite3.Error):
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        return f"The database refused: {cause}. `muster doctor` says what is wrong.", FAILED
-    if isinstance(error, OSError):
-        name = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{name}", FAILED
-    return None
-
+    match error:
+        case UnsafeSettings() | MasterKeyInvalid():
+            return str(error), UNSAFE
+        case AppError():
+            fields = [f"  {f.field}: {f.message}" for f in error.errors if len(error.errors) > 1]
+            text = "\n".join([error.detail, *fields])
+        case ValidationError():
+            wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            text = "\n".join(["This cannot be used:", *wrong])
+        case DBAPIError():
+            text = f"The database refused: {error.orig}. `muster doctor` says what is wrong."
+        case sqlite3.Error():
+            text = f"The database refused: {error}. `muster doctor` says what is wrong."
+        case OSError():
+            name = f": {error.filename}" if error.filename else ""
+            text = f"{error.strerror or error}{name}"
+        case _:
+            return None
+    return text, FAILED

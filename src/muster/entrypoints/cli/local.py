@@ -1,12 +1,15 @@
 """The local installation: what commands do their work on, as its superadmin."""
 
+import shutil
+import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -17,16 +20,16 @@ from muster.domains.work.runs import RunParts, RunService
 from muster.engine import Executor
 from muster.engine.processes import ProcessMark
 from muster.entrypoints.assembly import Muster
-from muster.entrypoints.cli.options import read_settings
+from muster.entrypoints.cli.options import DATA_DIR, read_settings
 from muster.entrypoints.cli.schema import bring_up_to_date, require_current
-from muster.entrypoints.cli.terminal import Refusal, short_id, show_box
+from muster.entrypoints.cli.terminal import ERR, Refusal, short_id, show_box
 from muster.entrypoints.running import EngineMode
 from muster.kernel import clock
 from muster.kernel.db import Database
 from muster.kernel.logging import configure_logging
 from muster.kernel.settings import Settings
 from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, scopes_of
-from muster.platform.identity import User, ensure_superadmin
+from muster.platform.identity import User
 from muster.platform.projects import Project
 
 _QUIET = "WARNING"
@@ -81,7 +84,20 @@ def sqlite_path(settings: Settings) -> Path | None:
     return Path(path) if kind.startswith("sqlite") else None
 
 
-def show_first_password(settings: Settings, password: str | None) -> None:
+def program(settings: Settings) -> str:
+    """Return how to call this program for this installation, as one would type it here."""
+    called = Path(sys.argv[0])
+    if called.name != "muster" or shutil.which("muster") == str(called.absolute()):
+        called = Path("muster")
+    with suppress(ValueError):
+        called = called.absolute().relative_to(Path.cwd()) if called.is_absolute() else called
+    given = DATA_DIR.get()
+    return str(called) if given is None else f"{called} --data-dir {settings.data_dir}"
+
+
+def show_first_password(
+    settings: Settings, password: str | None, *, console: Console = ERR
+) -> None:
     """Print the made-up password of the superadmin: it is stored nowhere in clear."""
     if password is None:
         return
@@ -91,7 +107,7 @@ def show_first_password(settings: Settings, password: str | None) -> None:
         "",
         "It is shown this once. Keep it, or change it after signing in.",
     ]
-    show_box("The superadmin of this installation", lines)
+    show_box("The superadmin of this installation", lines, console=console)
 
 
 @dataclass(frozen=True, slots=True)

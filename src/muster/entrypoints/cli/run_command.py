@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from muster.entrypoints.cli.options import AsJson, Inputs, InProject, Model, NoLive, read_inputs
+from muster.entrypoints.cli.options import AsJson, InProject, Inputs, Model, NoLive, read_inputs
 
 ReadableFile = Annotated[
     Path,

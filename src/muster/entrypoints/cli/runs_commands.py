@@ -7,8 +7,8 @@ import typer
 
 from muster.entrypoints.cli.options import (
     AsJson,
-    Inputs,
     InProject,
+    Inputs,
     Model,
     NoLive,
     RunId,

@@ -44,7 +44,9 @@ class RunFilter:
         names = [n.strip().lower() for n in (self.status or "").split(",") if n.strip()]
         known = [status.value for status in RunStatus]
         if unknown := [name for name in names if name not in known]:
-            raise Refusal(f"There is no status {unknown[0]!r}. Those that exist: {', '.join(known)}.")
+            raise Refusal(
+                f"There is no status {unknown[0]!r}. Those that exist: {', '.join(known)}."
+            )
         return names
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -106,7 +106,7 @@ class RunScreen:
         """Where the run is shown."""
         return self._console
 
-    def __enter__(self) -> "RunScreen":
+    def __enter__(self) -> Self:
         self.resume()
         return self
 
@@ -173,8 +173,9 @@ class RunScreen:
     ) -> Text:
         mark, style = _MARKS.get(step.status, ("·", "yellow"))
         if not self._fancy:
-            guide, mark = guide.translate({0x251C: "|", 0x2514: "`", 0x2500: "-", 0x2502: "|"}), (
-                _PLAIN_MARKS[mark]
+            guide, mark = (
+                guide.translate({0x251C: "|", 0x2514: "`", 0x2500: "-", 0x2502: "|"}),
+                (_PLAIN_MARKS[mark]),
             )
         line = Text.assemble((f"{step.seq:>3} {guide}", "dim"), (mark, style), " ", what.strip())
         shown = [*(facts or []), seconds(step.duration_ms)]

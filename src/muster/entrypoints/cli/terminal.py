@@ -59,16 +59,18 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def show_box(title: str, lines: Sequence[str], *, style: str = "bold yellow") -> None:
+def show_box(title: str, lines: Sequence[str], *, console: Console) -> None:
     """Print lines that nobody may overlook."""
-    text = "\n".join(lines)
-    if ERR.is_terminal:
-        ERR.print(Panel(Text(text), title=title, border_style=style, expand=False, padding=(1, 3)))
+    if console.is_terminal:
+        text = Text("\n".join(lines))
+        console.print(
+            Panel(text, title=title, border_style="bold yellow", expand=False, padding=(1, 3))
+        )
         return
     width = max(len(line) for line in (title, *lines))
     rule = "+" + "-" * (width + 4) + "+"
     shown = [rule, *(f"|  {line.ljust(width)}  |" for line in (title, "", *lines)), rule]
-    tell("\n".join(shown))
+    console.print(Text("\n".join(shown)), soft_wrap=True)
 
 
 def short_id(id: str) -> str:

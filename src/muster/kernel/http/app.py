@@ -1,7 +1,6 @@
 """The application class: everything that holds for every operation."""
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 from fastapi import FastAPI
@@ -50,7 +49,6 @@ class App(FastAPI):
             docs_url=None,
             redoc_url=None,
             openapi_url=None,
-            generate_unique_id_function=attrgetter("name"),
             max_body_size=MAX_BODY_BYTES,
             redirect_slashes=False,
             **options,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -113,7 +114,12 @@ class Router(APIRouter):
     """
 
     def __init__(self, prefix: str = "", *, tag: str, base: str = BASE) -> None:
-        super().__init__(prefix=base + prefix, tags=[tag], route_class=Route)
+        super().__init__(
+            prefix=base + prefix,
+            tags=[tag],
+            route_class=Route,
+            generate_unique_id_function=attrgetter("name"),
+        )
 
 
 class PrefixDispatch:

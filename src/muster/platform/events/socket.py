@@ -192,7 +192,10 @@ class EventSocket:
         if after is not None and (type(after) is not int or not 0 <= after <= MAX_SEQ):
             raise _Refused("invalid_message", "after_seq is the number of an event, or absent.")
         async with self._sending:  # events of this subscription come after its answer
-            self._following.move(after)
+            if after is not None:
+                self._following.move(after)
+            elif not self._patterns.texts:
+                await self._following.move_to_end()
             self._patterns = Patterns(wanted)
             await self._write(
                 _json(type="subscribed", events=sorted(wanted), seq=self._following.position)

@@ -135,6 +135,11 @@ class _ChainReader:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    async def newest(self) -> int:
+        """Return the number of the newest event of the table."""
+        async with self._database.read() as session:
+            return await EventRepository(session).newest(self._chain)
+
     async def read(self, after: int) -> list[LiveEvent]:
         """Return the next events of the table."""
         async with self._database.read() as session:
@@ -157,8 +162,7 @@ class _ChainReader:
 
     async def _look(self) -> None:
         if not self.ready.is_set():
-            async with self._database.read() as session:
-                self.position = await EventRepository(session).newest(self._chain)
+            self.position = await self.newest()
             self.ready.set()
             return
         while events := await self.read(self.position):
@@ -197,15 +201,17 @@ class Following:
             self._waiting.append(event)
         self._wake.set()
 
-    def move(self, after: int | None) -> None:
-        """Go to the place after event `after`; with None, to the end if all was consumed."""
-        if after is not None:
-            self.position, self._behind = after, True
-            self._waiting.clear()
-            self._moves += 1
-            self._wake.set()
-        elif not self._behind and not self._waiting:
-            self.position = max(self.position, self._reader.position)
+    def move(self, after: int) -> None:
+        """Go to the place after event `after`."""
+        self.position, self._behind = after, True
+        self._waiting.clear()
+        self._moves += 1
+        self._wake.set()
+
+    async def move_to_end(self) -> None:
+        """Go to the present end: what was recorded before does not come, what comes after does."""
+        # The reader may be about to hand out events that are there already.
+        self.position = max(self.position, await self._reader.newest())
 
     async def next(self) -> list[LiveEvent]:
         """Wait for wanted events and return them, in order."""

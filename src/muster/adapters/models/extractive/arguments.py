@@ -147,7 +147,15 @@ def _strings(name: str, schema: Schema, given: Given, *, is_required: bool) -> I
     elif is_required:
         yield from quoted
         if "name" in words:
-            yield from (match[1] for match in _NAME.finditer(given.question))
+            yield from _names(given.question)
+
+
+def _names(question: str) -> Iterator[str]:
+    for match in _NAME.finditer(question):
+        words = match[1].split()
+        # The first word of a sentence is written like a name: "Find Ada Lovelace".
+        is_start = match.start() == 0 and len(words) > len(("first", "last"))
+        yield " ".join(words[1:] if is_start else words)
 
 
 def _query_of(question: str) -> list[str]:

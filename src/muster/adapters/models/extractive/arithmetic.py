@@ -46,7 +46,9 @@ _RELATION_WORDS = {
 }
 _ADD_TO = re.compile(rf"\badd (?P<first>(?:{NUMBER})\s?%?) to (?P<second>{NUMBER})", re.IGNORECASE)
 _SUBTRACT = re.compile(
-    rf"\bsubtract (?P<first>(?:{NUMBER})\s?%?) from (?P<second>{NUMBER})", re.IGNORECASE
+    rf"\bsubtract (?P<first>(?:{NUMBER})\s?%?) from "
+    rf"(?P<second>(?:{NUMBER})(?:\s?(?:k|thousand|million)\b)?)",
+    re.IGNORECASE,
 )
 _LONGEST = 2000
 
@@ -150,7 +152,7 @@ class _Parser:
             ):
                 percent = self._peek()[1]
                 self.at += 2
-                base = text if re.fullmatch(r"[\d.]+", text) else f"({text})"
+                base = text if re.fullmatch(r"[\d.]+|\([^()]*\)", text) else f"({text})"
                 text = f"{base}{symbol}{base}*{percent}/100"
             else:
                 text = f"{text}{symbol}{self._product()}"

@@ -69,7 +69,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(how (?:many|much|long|far|often|old|big|heavy|high|fast|late|soon)|what "
             r"(?:percentage|amount|price|"
-            r"share|number|fee|penalty|limit|rate|weight|size)|price|cost|costs|penalty|"
+            r"share|number|fee|penalty|limit|rate|weight|size)|price|cost|costs|fee|fees|penalty|"
             r"allowance|budget|"
             r"notice period|period|weight|limit|deadline|discount|maximum|minimum|total|percent|"
             r"weigh)\b",

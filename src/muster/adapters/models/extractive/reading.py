@@ -46,8 +46,8 @@ class Conversation:
         What was read in full stands before the excerpts of it that a search returned.
         """
         gathered = [d for exchange in self.exchanges for d in exchange.findings.documents]
-        whole = {d.location for d in gathered if d.location and _is_whole(d)}
-        kept = [d for d in gathered if d.location not in whole or _is_whole(d)]
+        whole = {d.location for d in gathered if d.is_opened and not d.partial}
+        kept = [d for d in gathered if d.location not in whole or d.is_opened]
         seen: set[tuple[str, str]] = set()
         unique: list[Document] = []
         for document in [*self.documents, *kept]:
@@ -56,10 +56,6 @@ class Conversation:
                 seen.add(mark)
                 unique.append(document)
         return unique
-
-
-def _is_whole(document: Document) -> bool:
-    return document.first_line == 1 and "\n" in document.text and not document.partial
 
 
 def call_key(name: str, arguments: dict[str, Any]) -> str:

@@ -30,11 +30,9 @@ _TEXTS = (
     "abstract", "description", "answer", "output", "message", "result", "response",
 )  # fmt: skip
 _NOISE = word_set(
-    """
-    score total count truncated lines id ids index rank offset limit has_more next_cursor
-    status mime_type size type hash total_lines end_line
-    """
+    "score rank offset limit has_more next_cursor truncated total_lines end_line hash unix"
 )
+_FILE_FACTS = word_set("bytes size type mime_type modified_at created_at updated_at id")
 _NAMES = frozenset((*_LOCATIONS, *_TITLES))
 _FAILED_STATUSES = word_set("error failed refused denied blocked rejected")
 _FIRST_ERROR_STATUS = 400
@@ -44,7 +42,8 @@ _DEEPEST = 40
 _FAILURE_TEXT = re.compile(
     r"^\W*(?:error|failed|failure|refused|denied|blocked|forbidden|rejected|not allowed|"
     r"permission|time(?:d)? ?out|"
-    r"exception|traceback|cannot|could not|unable|no such|not found|unknown tool|invalid|"
+    r"exception|traceback|cannot|could not|unable|no such|there is no (?:file|folder|such|time "
+    r"zone|tool)|not found|unknown tool|invalid|"
     r"(?:the )?(?:tool|call|step|request)\b.{0,60}\b(?:failed|refused|denied|blocked|rejected|not "
     r"allowed))\b",
     re.IGNORECASE,
@@ -152,8 +151,9 @@ class _Walker:
         elif isinstance(value, list):
             self._walk_list(cast("list[Any]", value), location, title, depth)
         elif isinstance(value, str):
-            first_line = 1 if depth == 0 and location and "://" not in location else None
-            self._add(value, location, title, first_line=first_line)
+            is_file = depth == 0 and _is_path(location)
+            first_line = 1 if is_file else None
+            self._add(value, location, title, first_line=first_line, is_opened=is_file)
         elif value is not None:
             self._add(str(value), location, title)
 
@@ -176,12 +176,16 @@ class _Walker:
         main = next((key for key in _TEXTS if _is_text(values.get(key))), "")
         if main:
             line = next((values[k] for k in _LINES if isinstance(values.get(k), int)), None)
+            # A file's content starts on its first line; a page or an excerpt has no lines.
+            is_file = main == "content" and line is None and _is_path(location)
+            is_page = main in {"content", "markdown"} and line is None and "://" in location
             self._add(
                 values[main],
                 location,
                 title,
-                first_line=self._assumed_line(main, location) if line is None else line,
+                first_line=1 if is_file else line,
                 partial=values.get("truncated") is True,
+                is_opened=is_file or is_page,
             )
         facts: dict[str, str] = {}
         for key, value in values.items():
@@ -197,34 +201,19 @@ class _Walker:
     def _add_facts(
         self, facts: Mapping[str, str], values: Mapping[str, Any], location: str, title: str
     ) -> None:
-        if location and facts.keys() <= _NAMES:
+        if location and facts.keys() <= _NAMES | _FILE_FACTS:
             self.findings.listed.append(location)
         elif not any(isinstance(value, list) for value in values.values()):
             self._add("; ".join(facts.values()), location, title)
 
-    def _assumed_line(self, key: str, location: str) -> int | None:
-        # A file's whole content starts on its first line; a page or an excerpt has no lines.
-        return 1 if key == "content" and location and "://" not in location else None
-
-    def _add(
-        self,
-        text: str,
-        location: str,
-        title: str,
-        *,
-        first_line: int | None = None,
-        partial: bool = False,
-    ) -> None:
+    def _add(self, text: str, location: str, title: str, **facts: Any) -> None:
         if text.strip():
-            self.findings.documents.append(
-                Document(
-                    text=text,
-                    location=location,
-                    title=title,
-                    first_line=first_line,
-                    partial=partial,
-                )
-            )
+            document = Document(text=text, location=location, title=title, **facts)
+            self.findings.documents.append(document)
+
+
+def _is_path(location: str) -> bool:
+    return bool(location) and "://" not in location
 
 
 def _is_text(value: Any) -> bool:

@@ -27,7 +27,8 @@ class Document:
     """Text to answer from.
 
     `location` is its path or URL, `first_line` the line it starts on there, None where that is not
-    known; `partial` says that the rest was not given.
+    known; `partial` says that the rest was not given, `is_opened` that this is a
+    file or page that was opened and no excerpt from a search.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Document:
     location: str = ""
     first_line: int | None = None
     partial: bool = False
+    is_opened: bool = False
 
     @property
     def label(self) -> str:

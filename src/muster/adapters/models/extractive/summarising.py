@@ -29,7 +29,6 @@ _WORD_COUNTS = {
     "eight": 8,
     "nine": 9, "ten": 10,
 }  # fmt: skip
-_WHOLE_FROM = 3
 _CANDIDATES = 200
 _SHORT = 5
 _SAME = 0.5
@@ -67,10 +66,9 @@ def summarise(conversation: Conversation, corpus: Corpus) -> str:
 
 
 def _worth_summarising(corpus: Corpus) -> list[Sentence]:
-    """Leave out the excerpts of searches where whole documents were opened."""
-    sizes = Counter(id(sentence.document) for sentence in corpus.sentences)
-    whole = [s for s in corpus.sentences if sizes[id(s.document)] >= _WHOLE_FROM]
-    return whole or corpus.sentences
+    """Leave out the excerpts of searches where documents were opened."""
+    opened = [sentence for sentence in corpus.sentences if sentence.document.is_opened]
+    return opened or corpus.sentences
 
 
 def central(sentences: Sequence[Sentence], count: int) -> list[Sentence]:

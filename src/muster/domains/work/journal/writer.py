@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.payloads import BlobStore, stored_value
@@ -201,27 +201,30 @@ class JournalWriter:
                 append.done.set_exception(alone)
 
     async def _write(self, group: list[_Append]) -> None:
-        async with self._database.connect() as connection:
-            ids = sorted({append.run_id for append in group})
-            found = await connection.execute(_HEADS.where(Run.id.in_(ids)).order_by(Run.id))
-            heads: dict[str, dict[str, Any]] = {row["id"]: dict(row) for row in found.mappings()}
-            steps: list[dict[str, Any]] = []
-            growth: dict[str, dict[str, Any]] = {}
-            settled: list[dict[str, str]] = []
-            intents: list[dict[str, Any]] = []
-            numbers: list[Appended | None] = []
-            for append in group:
-                head = heads.get(append.run_id)
-                if head is None or _refused(head, append):
-                    numbers.append(None)
-                    continue
-                if append.intent is not None:
-                    intents.append(append.intent)
-                seqs = [self._chain(head, row, steps, growth) for row in append.rows]
-                numbers.append(Appended(seqs, head["stop_requested"] is not None))
-                settled += [{"run": append.run_id, "step": row["key"]} for row in append.rows]
-            await _apply(connection, steps, growth, settled, intents)
-        self._report(group, numbers)
+        self._report(group, await self._database.transact(partial(self._append_group, group)))
+
+    def _append_group(self, group: list[_Append], connection: Connection) -> list[Appended | None]:
+        """Write a group in one transaction; runs outside the event loop on SQLite."""
+        ids = sorted({append.run_id for append in group})
+        found = connection.execute(_HEADS.where(Run.id.in_(ids)).order_by(Run.id))
+        heads: dict[str, dict[str, Any]] = {row["id"]: dict(row) for row in found.mappings()}
+        steps: list[dict[str, Any]] = []
+        growth: dict[str, dict[str, Any]] = {}
+        settled: list[dict[str, str]] = []
+        intents: list[dict[str, Any]] = []
+        numbers: list[Appended | None] = []
+        for append in group:
+            head = heads.get(append.run_id)
+            if head is None or _refused(head, append):
+                numbers.append(None)
+                continue
+            if append.intent is not None:
+                intents.append(append.intent)
+            seqs = [self._chain(head, row, steps, growth) for row in append.rows]
+            numbers.append(Appended(seqs, head["stop_requested"] is not None))
+            settled += [{"run": append.run_id, "step": row["key"]} for row in append.rows]
+        _apply(connection, steps, growth, settled, intents)
+        return numbers
 
     def _chain(
         self,
@@ -292,18 +295,18 @@ def run_topic(run_id: str) -> str:
     return f"run:{run_id}"
 
 
-async def _apply(
-    connection: AsyncConnection,
+def _apply(
+    connection: Connection,
     steps: list[dict[str, Any]],
     growth: dict[str, dict[str, Any]],
     settled: list[dict[str, str]],
     intents: list[dict[str, Any]],
 ) -> None:
     if steps:
-        await connection.execute(insert(Step), steps)
-        await connection.execute(_GROW, list(growth.values()))
+        connection.execute(insert(Step), steps)
+        connection.execute(_GROW, list(growth.values()))
     acted = [entry for entry in settled if entry["step"].startswith("t")]
     if acted:
-        await connection.execute(_FORGET, acted)
+        connection.execute(_FORGET, acted)
     if intents:
-        await connection.execute(insert(Intent), intents)
+        connection.execute(insert(Intent), intents)
