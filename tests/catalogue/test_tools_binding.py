@@ -344,7 +344,8 @@ async def test_another_agent_is_asked_in_a_run(
 async def test_a_call_that_takes_too_long_is_cut_off(
     muster: Muster, people: People, base_url: str
 ) -> None:
-    await custom(people, f"{base_url}/slow", timeout_s=0.1)
+    configuration = {"api_endpoint": f"{base_url}/slow", "method": "GET"}
+    await custom(people, "", configuration=configuration, timeout_s=0.1)
     tools = await bound(muster, people, "custom_search_tool")
 
     with pytest.raises(ToolTimeout):

@@ -124,7 +124,8 @@ async def test_an_http_tool_fills_its_template(people: People, base_url: str) ->
 
 
 async def test_a_tool_that_takes_too_long_is_given_up(people: People, base_url: str) -> None:
-    tool = await custom(people, f"{base_url}/slow", timeout_s=0.2)
+    configuration = {"api_endpoint": f"{base_url}/slow", "method": "GET"}
+    tool = await custom(people, "", configuration=configuration, timeout_s=0.2)
 
     result = await tried(people.operator, tool["name"], arguments={})
 
@@ -166,7 +167,8 @@ async def test_a_redirect_to_such_an_address_is_refused_in_the_call(
     [
         ("custom", {}),
         ("custom", {"api_endpoint": "ftp://example.com"}),
-        ("custom", {"api_endpoint": "http://127.0.0.1", "parameters": {"properties": 5}}),
+        ("custom", {"api_endpoint": "http://127.0.0.1", "parameters": {"properties": {"a": 5}}}),
+        ("custom", {"api_endpoint": "http://127.0.0.1", "parameters": {"token": "in the clear"}}),
         ("custom", {"api_endpoint": "http://127.0.0.1", "api_key_name": 5}),
         ("http", {"url": "http://127.0.0.1", "api_key_name": "x", "auth": {"type": "none"}}),
         ("http", {"url": "http://127.0.0.1", "nonsense": True}),

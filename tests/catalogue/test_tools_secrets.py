@@ -273,7 +273,7 @@ async def test_a_secret_can_be_tried_without_being_stored(
 
 async def test_storing_secrets_needs_its_scope(people: People, base_url: str) -> None:
     answer = await people.editor.post(
-        "/auth/api-keys", json={"name": "narrow", "scopes": ["tools:write"]}
+        "/auth/api-keys", json={"name": "narrow", "kind": "user", "scopes": ["tools:write"]}
     )
     key = answer.json()["key"]
     narrow = {"Authorization": f"Bearer {key}"}

@@ -64,9 +64,12 @@ class Nursery:
             self._process.stdin.flush()
             pid = int(self._answer())
             deadline = time.monotonic() + PATIENCE_S
-            while not select([pipe], [], [], 0.2)[0]:
+            heard = b""
+            while heard != b"ready\n":
                 assert is_alive(pid), f"the worker did not start: {self.said()}"
                 assert time.monotonic() < deadline, f"the worker is not ready: {self.said()}"
+                if select([pipe], [], [], 0.2)[0]:
+                    heard += os.read(pipe, 4096)
             return pid
         finally:
             os.close(pipe)

@@ -1,5 +1,6 @@
 """Putting the parts together: one object that holds what lives as long as the process."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,14 @@ from muster.platform.identity import Credentials
 from muster.platform.projects import authenticate
 from muster.platform.system import Health
 from muster.platform.vault import Vault, check_master_key
+
+
+def bare_app(*, docs: bool = True, cors_origins: Sequence[str] = ()) -> App:
+    """Return the application with nothing behind its routes; its document needs no more."""
+    app = App(docs=docs, cors_origins=list(cors_origins), title="Muster", version=__version__)
+    for router in ROUTERS:
+        app.mount_router(router)
+    return app
 
 
 class Muster:
@@ -82,14 +91,7 @@ class Muster:
         )
 
     def _make_app(self) -> App:
-        app = App(
-            docs=self.settings.docs_enabled,
-            cors_origins=self.settings.cors_origins,
-            title="Muster",
-            version=__version__,
-        )
-        for router in ROUTERS:
-            app.mount_router(router)
+        app = bare_app(docs=self.settings.docs_enabled, cors_origins=self.settings.cors_origins)
         app.state.settings = self.settings
         app.state.master_key = self.master_key
         app.state.database = self.database

@@ -138,9 +138,8 @@ class Example:
             "Idempotency-Key": new_id(),
         }
         client = muster.egress.client(trusted=True, base_url=self._address)
-        answer = await client.post(
-            "/api/v1/executions", json={"agent_id": installed.agent.id}, headers=headers
-        )
+        body = {"agent_id": installed.agent.id, "inputs": installed.agent.spec["inputs"]}
+        answer = await client.post("/api/v1/executions", json=body, headers=headers)
         async with muster.database.write() as session:
             await end_sessions(session, installed.caller, user.id, "signed_out", only=opened.id)
         if answer.status_code != 201:  # noqa: PLR2004
@@ -149,9 +148,7 @@ class Example:
 
     async def _follow(self, run: Run) -> None:
         say()
-        question = run.inputs.get("question") or _question(run)
-        if question:
-            say(f"Question: {question}", style="italic")
+        say(f"Question: {run.inputs.get('question', run.name)}", style="italic")
         screen = RunScreen(OUT, live=OUT.is_terminal)
         with _quiet(), screen:
             screen.title(f"{run.name}  {short_id(run.id)}")
@@ -193,11 +190,6 @@ class Example:
             f"curl -s {api}/execution-trace/{run.id} \\",
             f"  -H \"Authorization: Bearer $TOKEN\" -H 'X-Project-Id: {run.project_id}'",
         ]
-
-
-def _question(run: Run) -> str:
-    defaults: dict[str, str] = run.snapshot.get("agent", {}).get("inputs", {})
-    return " ".join(str(defaults.get("question", "")).split())
 
 
 def _shown(path: Path) -> Path:

@@ -110,9 +110,9 @@ def serve(settings: Settings, *, example: bool) -> None:
     """
     settings.refuse_unsafe()
     configure_logging(level=settings.log_level, json=settings.log_json)
+    # What it tells is told here in other words; what fails is raised.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     listener = _listen(settings)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     with contextlib.closing(listener), _folder_of(settings, "server"):
         _run(_serve(settings, listener, example=example))
@@ -125,7 +125,7 @@ def _folder_of(settings: Settings, role: str) -> contextlib.AbstractContextManag
 
 
 def _listen(settings: Settings) -> Any:
-    config = uvicorn.Config("", host=settings.host, port=settings.port)
+    config = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None)
     try:
         return config.bind_socket()
     except SystemExit as stop:
@@ -139,7 +139,7 @@ def _listen(settings: Settings) -> Any:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
         return runner.run(work)
 
 
@@ -152,10 +152,8 @@ async def _serve(settings: Settings, listener: Any, *, example: bool) -> None:
         show_first_password(settings, password, console=OUT)
         server = Server(_configured(muster))
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        await asyncio.wait(
-            {serving, ready := asyncio.ensure_future(server.ready.wait())},
-            return_when="FIRST_COMPLETED",
-        )
+        ready = asyncio.ensure_future(server.ready.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         _announce(settings)
         showing = asyncio.ensure_future(_show_example(muster, password)) if example else None

@@ -40,8 +40,17 @@ class CursorParams(ListParams):
     ] = None
 
 
+def _plural_name(page: str, params: tuple[type[Any], ...]) -> str:
+    return getattr(params[0], "__name__", str(params[0])).removesuffix("Out") + page
+
+
 class Page(BaseModel, Generic[T]):
     """One page of a list."""
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        """Return the name of the page in the API description."""
+        return _plural_name(cls.__name__, params)
 
     items: list[T]
     total: Annotated[int, Field(description="Items that match the filters, on all pages.")]
@@ -52,6 +61,11 @@ class Page(BaseModel, Generic[T]):
 
 class CursorPage(BaseModel, Generic[T]):
     """One page of a long list; `total` is left out when a cursor is used."""
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        """Return the name of the page in the API description."""
+        return _plural_name(cls.__name__, params)
 
     items: list[T]
     total: Annotated[int | None, Field(description="Null when a cursor was given.")]

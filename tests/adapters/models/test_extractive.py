@@ -406,6 +406,30 @@ class TestToolResults:
         ]:
             assert after("What time is it?", call, result).content == expected
 
+    def test_passages_of_a_search_do_not_replace_each_other(self) -> None:
+        passages = [
+            {"path": "a.md", "line": 1, "text": "# Fees\n\nThe hub fee is 5 euro."},
+            {"path": "a.md", "line": 30, "text": "The finance team\nreviews prices in May."},
+        ]
+        question = "What is the hub fee and when does the finance team review prices?"
+        content = after(question, self.CALL, {"results": passages}).content
+        assert content.startswith("The hub fee is **5 euro**. [1]")
+        assert "- The finance team reviews prices in May. [1]" in content
+        assert "- [1] a.md, lines 3, 30" in content
+
+    def test_summary_is_of_what_came_with_the_question(self) -> None:
+        read = {"path": "a.md", "content": "# Cats\n\nCats sleep a lot.\nCats hunt mice."}
+        messages = [
+            Message(role="user", content="Read a.md"),
+            Message(role="assistant", tool_calls=(self.CALL,)),
+            Message(role="tool", tool_call_id="1", content=json.dumps(read)),
+            Message(role="assistant", content="Cats."),
+            Message(role="user", content=f"Summarise the following text:\n{LEAGUE}"),
+        ]
+        content = reply_to(ModelRequest(messages=messages)).content
+        assert "Cats" not in content
+        assert "league" in content
+
     def test_partial_documents_are_named_as_such(self) -> None:
         result = {"path": "a.md", "content": "The fee is 5 euro.", "truncated": True}
         content = after("What is the fee?", self.CALL, result).content

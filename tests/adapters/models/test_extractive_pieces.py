@@ -436,6 +436,7 @@ class TestResults:
             "places": [{"path": "d.md", "size": 3}, {"city": "Oslo", "people": 700, "gone": None}],
             "remark": long,
             "flag": 7,
+            "status": "open",
         }
         findings = findings_of(result, {})
         assert findings.listed == ["a.md", "b/c.txt", "d.md"]

@@ -195,7 +195,7 @@ async def start_file(installation: Installation, wanted: FileRun) -> Run:
     agent = await store_agent(installation, caller, spec)
     body = ExecutionCreate(
         agent_id=agent.id,
-        inputs=wanted.inputs,
+        inputs={**spec.inputs, **wanted.inputs},
         model=wanted.model,
         files=_run_files(wanted.files),
     )

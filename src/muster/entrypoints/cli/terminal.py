@@ -104,4 +104,6 @@ def dollars(cost: float | None) -> str:
     """Return a cost for people; None is a call whose price nobody knows."""
     if cost is None:
         return "unknown"
+    if not cost:
+        return "$0"
     return f"${cost:.4f}" if cost < 1 else f"${cost:,.2f}"

@@ -25,6 +25,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from muster.kernel.db.sqlite_driver import one_trip_driver
+
 T = TypeVar("T")
 
 Hook = Callable[[], Awaitable[None]]
@@ -92,6 +94,7 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(
             self.url,
+            module=one_trip_driver(),
             pool_size=1 if writer else _READERS,
             max_overflow=0,
             pool_timeout=_WRITER_WAIT_S,

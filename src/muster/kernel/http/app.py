@@ -1,5 +1,6 @@
 """The application class: everything that holds for every operation."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
-from muster.kernel.errors import AppError, BadRequest, Forbidden, Invalid, Unauthorized
+from muster.kernel.errors import (
+    AppError,
+    BadRequest,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+)
 from muster.kernel.http.idempotency import Replayed, replay
 from muster.kernel.http.middleware import CanonicalPath, RequestContext
 from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
@@ -33,6 +42,16 @@ _IDEMPOTENCY_HEADER: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "description": "Sent again with the same key, the request has no second effect and gets the "
     "first answer; kept for 24 hours.",
+}
+
+
+_SECURITY: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token of `POST /auth/login`, or an API key. A key may also be "
+        "sent as `X-API-Key`.",
+    }
 }
 
 
@@ -93,10 +112,12 @@ class App(FastAPI):
         components |= schema.pop("$defs") | {"Problem": schema}
         for unused in ("HTTPValidationError", "ValidationError"):
             components.pop(unused, None)
+        document["components"]["securitySchemes"] = _SECURITY
         for route in self.operations():
             for method in route.methods or ():
                 _complete(document["paths"][route.path_format][method.lower()], route, method)
-        return document
+        self.openapi_schema = _named_by_title(document)
+        return self.openapi_schema
 
     def _add_docs(self) -> None:
         async def document(_: Request) -> Response:
@@ -129,21 +150,46 @@ def _json(document: dict[str, Any]) -> Response:
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 
+def _named_by_title(document: dict[str, Any]) -> dict[str, Any]:
+    """Give `Page_AgentOut_` and the like the name of the class, `AgentPage`."""
+    schemas: dict[str, dict[str, Any]] = document["components"]["schemas"]
+    text = json.dumps(document)
+    for name in [name for name in schemas if name.endswith("_")]:
+        text = text.replace(f'"{REFS}{name}"', f'"{REFS}{schemas[name]["title"]}"')
+    renamed: dict[str, Any] = json.loads(text)
+    renamed["components"]["schemas"] = {
+        schema["title"] if name.endswith("_") else name: schema
+        for name, schema in renamed["components"]["schemas"].items()
+    }
+    return renamed
+
+
 def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     """Add what every operation has: its scope, the shared headers, the shared problems."""
     shared: list[type[AppError]] = [Invalid]
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            parameter.setdefault("description", _meaning(parameter["name"]))
     scope = required_scope(route.dependant)
     if scope is not None:
         operation["x-required-scope"] = scope
         operation["security"] = [{"bearer": []}]
         operation.setdefault("parameters", []).append(_PROJECT_HEADER)
-        shared += [Unauthorized, Forbidden]
+        shared += [Unauthorized, Forbidden, NotFound]  # the last: not a member of the project
         if method == "POST":
             operation["parameters"].append(_IDEMPOTENCY_HEADER)
     if method in {"POST", "PUT", "PATCH"}:
         shared.append(BadRequest)
+    if "requestBody" in operation:
+        shared.append(PayloadTooLarge)
     responses = operation.setdefault("responses", {})
     for status, problem in problems(*shared).items():
         known = responses.get(str(status))
         if known is None or "HTTPValidationError" in str(known):
             responses[str(status)] = problem
+
+
+def _meaning(parameter: str) -> str:
+    """Return what a parameter of a path is, from its name: `agent_id` is the id of the agent."""
+    thing, _, what = parameter.rpartition("_")
+    return f"{what.capitalize()} of the {thing.replace('_', ' ')}." if thing else "Its number."

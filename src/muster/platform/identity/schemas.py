@@ -131,8 +131,8 @@ class UserList(ListParams):
     search: Annotated[
         str | None, Field(max_length=200, description="Name or e-mail contains, in any case.")
     ] = None
-    role: PlatformRole | None = None
-    is_active: bool | None = None
+    role: Annotated[PlatformRole | None, Field(description="Only with this role.")] = None
+    is_active: Annotated[bool | None, Field(description="Only active or inactive ones.")] = None
 
 
 def _merge_is_admin(values: Any) -> Any:

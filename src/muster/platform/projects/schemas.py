@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import (
     MISSING,
     AfterValidator,
+    ConfigDict,
     Field,
     StringConstraints,
     computed_field,
@@ -71,6 +72,10 @@ class ActiveProjectOut(ProjectOut):
 
 
 class MemberCreate(In):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "grace@example.org", "role": "editor"}]}
+    )
+
     user_id: Annotated[str | None, Field(max_length=64)] = None
     email: Annotated[
         str | None,
@@ -88,7 +93,7 @@ class MemberCreate(In):
 
 
 class MemberPatch(In):
-    role: ProjectRole
+    role: Annotated[ProjectRole, Field(examples=["operator"])]
 
 
 class MemberOut(Out):

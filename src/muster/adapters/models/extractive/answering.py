@@ -31,6 +31,7 @@ _FIGURE = re.compile(
     re.IGNORECASE,
 )
 _EXTRAS = 2
+_CANDIDATES = 12
 _SECTION = 5
 _AS_GOOD = 0.85
 _FAIR_SCORE = 0.55
@@ -215,17 +216,16 @@ def _section(best: Sentence, facet: Facet, corpus: Corpus) -> list[Sentence]:
 
 
 def _extras(facets: Sequence[Facet], corpus: Corpus, taken: Sequence[Sentence]) -> list[Ranked]:
-    """Return a few more sentences that are nearly as good and say something new."""
+    """Return a few sentences of the cited documents that are nearly as good and say more."""
+    places = {sentence.document.label for sentence in taken}
     pool: dict[str, Ranked] = {}
     for facet in facets:
         ranked = corpus.rank(facet)
-        for item in ranked[:12]:
+        for item in ranked[:_CANDIDATES]:
             fair = item.score >= _FAIR_SCORE * ranked[0].score and item.coverage >= _FAIR_COVERAGE
             fair = fair and (facet.kind == "any" or fits_kind(item.sentence.text, facet))
-            if fair and item.sentence not in taken:
-                known = pool.get(item.sentence.text)
-                if known is None or known.score < item.score:
-                    pool[item.sentence.text] = item
+            if fair and item.sentence not in taken and item.sentence.document.label in places:
+                pool.setdefault(item.sentence.text, item)
     ordered = sorted(pool.values(), key=lambda item: (-item.score, item.sentence.text))
     return diverse(ordered, min(_EXTRAS, max(0, _SECTION - len(taken))), taken)
 

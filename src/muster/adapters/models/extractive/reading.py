@@ -29,13 +29,18 @@ class Exchange:
 
 @dataclass(slots=True, kw_only=True)
 class Conversation:
-    """What was asked and what is known. `rounds` counts the rounds of calls for this question."""
+    """What was asked and what is known.
+
+    `handed_over` are the documents that came with the last question, `rounds` counts the rounds of
+    calls made for it.
+    """
 
     question: str
     earlier_question: str
     role: str
     hints: str
     documents: list[Document] = field(default_factory=list[Document])
+    handed_over: list[Document] = field(default_factory=list[Document])
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
     rounds: int = 0
 
@@ -78,6 +83,7 @@ def read_conversation(messages: Sequence[Message]) -> Conversation:
         turn = split_turn(messages[index].content)
         conversation.documents.extend(turn.documents)
         if index == last:
+            conversation.handed_over = turn.documents
             conversation.hints = f"{conversation.hints}\n{turn.hints}".strip()
         if turn.question:
             conversation.earlier_question = conversation.question

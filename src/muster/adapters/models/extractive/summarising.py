@@ -51,7 +51,7 @@ def wanted_count(text: str) -> int | None:
 def summarise(conversation: Conversation, corpus: Corpus) -> str:
     """Return the most central sentences of everything that was given."""
     asked = f"{conversation.question}\n{conversation.hints}"
-    pool = _worth_summarising(corpus)
+    pool = _worth_summarising(conversation, corpus)
     sentences = central(pool, wanted_count(asked) or max(2, min(6, 1 + len(pool) // 5)))
     if not sentences:
         return ""
@@ -65,10 +65,15 @@ def summarise(conversation: Conversation, corpus: Corpus) -> str:
     return composed(lines, citations, [])
 
 
-def _worth_summarising(corpus: Corpus) -> list[Sentence]:
-    """Leave out the excerpts of searches where documents were opened."""
-    opened = [sentence for sentence in corpus.sentences if sentence.document.is_opened]
-    return opened or corpus.sentences
+def _worth_summarising(conversation: Conversation, corpus: Corpus) -> list[Sentence]:
+    """Return what came with the question, else what was opened for it, else everything."""
+    recent = [d for e in conversation.exchanges if e.is_recent for d in e.findings.documents]
+    for documents in (conversation.handed_over, [d for d in recent if d.is_opened]):
+        wanted = {id(document) for document in documents}
+        sentences = [s for s in corpus.sentences if id(s.document) in wanted]
+        if sentences:
+            return sentences
+    return corpus.sentences
 
 
 def central(sentences: Sequence[Sentence], count: int) -> list[Sentence]:

@@ -123,7 +123,9 @@ class AgentList(ListParams):
         Literal["offline", "idle", "running", "error"] | None, Field(description="Status.")
     ] = None
     role: Annotated[str | None, Field(max_length=200, description="Role contains.")] = None
-    environment: Environment | None = None
+    environment: Annotated[Environment | None, Field(description="Only of this environment.")] = (
+        None
+    )
     include_inactive: Annotated[bool, Field(description="Deleted ones too.")] = False
     search: Annotated[
         str | None, Field(max_length=200, description="Name, key or role contains.")
@@ -162,8 +164,8 @@ class AgentDiff(BaseModel):
 class DiffParams(BaseModel):
     """Which versions to compare."""
 
-    from_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    to_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    from_version: Annotated[int, Field(ge=1, le=2**31 - 1, description="The earlier one.")]
+    to_version: Annotated[int, Field(ge=1, le=2**31 - 1, description="The later one.")]
 
 
 class AgentImport(BaseModel):
@@ -171,7 +173,15 @@ class AgentImport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    yaml: Annotated[str, Field(min_length=1, max_length=500_000, description="The agent as YAML.")]
+    yaml: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=500_000,
+            description="The agent as YAML.",
+            examples=["name: Document analyst\nllm: builtin/extractive\n"],
+        ),
+    ]
     overwrite: Annotated[
         bool, Field(description="Change the agent with this key, if there is one.")
     ] = False

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from muster.adapters.models import Message, ModelReply, ToolCall, ToolSpec
 from muster.domains.catalogue.models.schemas import Parameters
@@ -116,6 +116,17 @@ class InferenceOut(BaseModel):
 
 class GenerateIn(Parameters):
     """A chat completion. The settings go before those of the model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "builtin/extractive",
+                    "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+                }
+            ]
+        }
+    )
 
     model: Reference | None = None
     model_id: Annotated[Reference | None, Field(description="The same as `model`.")] = None

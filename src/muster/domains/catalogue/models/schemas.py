@@ -241,7 +241,8 @@ class ModelUpdate(In):
 
 class ModelToggle(In):
     enabled: Annotated[
-        bool | None, Field(description="Absent: the other way round than it is now.")
+        bool | None,
+        Field(description="Absent: the other way round than it is now.", examples=[False]),
     ] = None
 
 
@@ -252,7 +253,7 @@ class ConfigurationIssue(BaseModel):
     message: str
 
 
-class ConfigurationStatus(BaseModel):
+class ModelReadiness(BaseModel):
     """Whether a model could be called if it is enabled."""
 
     is_ready: bool
@@ -280,7 +281,7 @@ class ModelOut(Out):
     output_price: float | None
     cached_price: float | None
     description: str | None
-    configuration_status: ConfigurationStatus
+    configuration_status: ModelReadiness
     created_at: UtcTime | None
     updated_at: UtcTime | None
 

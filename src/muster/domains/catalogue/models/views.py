@@ -8,14 +8,14 @@ from muster.domains.catalogue.models.providers import Environment, Provider
 from muster.domains.catalogue.models.readiness import lacks
 from muster.domains.catalogue.models.schemas import (
     ConfigurationIssue,
-    ConfigurationStatus,
     ModelList,
     ModelOut,
+    ModelReadiness,
     ModelStatus,
     Source,
 )
 
-_READY = ConfigurationStatus(is_ready=True, issues=[], summary="Ready.")
+_READY = ModelReadiness(is_ready=True, issues=[], summary="Ready.")
 _BUILTIN_DESCRIPTION = (
     "Built in, without weights or network: calls the tools that fit and answers by quoting the "
     "best sentences of what it was given."
@@ -46,9 +46,7 @@ def own_view(model: Model, environment: Environment, secrets: Collection[str]) -
         output_price=model.output_price,
         cached_price=model.cached_price,
         description=model.description,
-        configuration_status=ConfigurationStatus(
-            is_ready=not issues, issues=issues, summary=summary
-        ),
+        configuration_status=ModelReadiness(is_ready=not issues, issues=issues, summary=summary),
         created_at=model.created_at,
         updated_at=model.updated_at,
     )

@@ -121,7 +121,7 @@ def seal(configuration: Mapping[str, Any], tool: str) -> tuple[dict[str, Any], d
             return [walk(item, f"{path}.{i}", sensitive=sensitive) for i, item in items]
         if isinstance(node, dict) and SECRET not in node:
             return {
-                key: walk(value, f"{path}.{key}", sensitive=sensitive or _is_sensitive(key))
+                key: walk(value, f"{path}.{key}", sensitive=sensitive or is_sensitive(key))
                 for key, value in cast("dict[str, Any]", node).items()
             }
         return cast("Any", node)
@@ -133,7 +133,7 @@ def seal(configuration: Mapping[str, Any], tool: str) -> tuple[dict[str, Any], d
         elif key in _OPAQUE or key == "api_key_name":
             sealed[key] = value
         else:
-            sealed[key] = walk(value, key, sensitive=_is_sensitive(key))
+            sealed[key] = walk(value, key, sensitive=is_sensitive(key))
     _refuse_in_address(sealed)
     return sealed, found
 
@@ -141,6 +141,11 @@ def seal(configuration: Mapping[str, Any], tool: str) -> tuple[dict[str, Any], d
 def is_template(value: str) -> bool:
     """Tell whether a text has a placeholder such as `{name}`."""
     return _TEMPLATE.search(value) is not None
+
+
+def is_sensitive(key: str) -> bool:
+    """Tell whether a field of this name holds a secret."""
+    return _SENSITIVE.search(key) is not None and _HARMLESS.search(key) is None
 
 
 def _seal_auth(auth: dict[str, Any], name_of: Callable[[str, str], str]) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def _refuse_in_address(configuration: Mapping[str, Any]) -> None:
         except ValueError:
             continue
         for key, value in fields:
-            if _is_sensitive(key) and not _TEMPLATE.search(value):
+            if is_sensitive(key) and not _TEMPLATE.search(value):
                 text = (
                     f"holds a secret in the query field '{key}'; addresses are shown and logged. "
                     "Put it into the vault and name it in 'auth' or 'headers'."
@@ -169,10 +174,6 @@ def _refuse_in_address(configuration: Mapping[str, Any]) -> None:
                 raise ToolConfigurationInvalid(
                     f"{name} {text}", errors=[FieldError(f"configuration.{name}", text)]
                 )
-
-
-def _is_sensitive(key: str) -> bool:
-    return _SENSITIVE.search(key) is not None and _HARMLESS.search(key) is None
 
 
 def _auth(configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,8 +136,8 @@ class ToolUpdate(ToolBody):
 class ToolList(ListParams):
     """Filters of the list of tools."""
 
-    enabled: bool | None = None
-    kind: AnyType | None = None
+    enabled: Annotated[bool | None, Field(description="Only enabled or disabled ones.")] = None
+    kind: Annotated[AnyType | None, Field(description="Only of this kind.")] = None
     tool_type: Annotated[AnyType | None, Field(description="The same as `kind`.")] = None
     search: Annotated[
         str | None, Field(max_length=200, description="Name, title or description contains.")
@@ -204,7 +204,10 @@ class ToolToggled(ToolOut):
 class ToolTest(In):
     """A call to try a tool with."""
 
-    arguments: dict[str, Any] = {}  # noqa: RUF012 - Pydantic copies it
+    arguments: Annotated[
+        dict[str, Any],
+        Field(description="By the tool's `input_schema`.", examples=[{"expression": "2 + 2"}]),
+    ] = {}  # noqa: RUF012 - Pydantic copies it
     function: Annotated[
         str | None,
         Field(

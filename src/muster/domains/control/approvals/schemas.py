@@ -12,6 +12,7 @@ Reason = Annotated[
     Field(
         max_length=4000,
         description="Why; the run's model is told.",
+        examples=["Checked with the customer."],
         validation_alias=AliasChoices("reason", "comment"),
     ),
 ]
@@ -25,10 +26,17 @@ class ApprovalList(ListParams):
         Field(description="Only these; `all` for every one."),
     ] = "pending"
     run_id: Annotated[
-        str | None, Field(validation_alias=AliasChoices("run_id", "execution_id"))
+        str | None,
+        Field(
+            description="Only of this run.",
+            validation_alias=AliasChoices("run_id", "execution_id"),
+        ),
     ] = None
-    agent_id: str | None = None
-    kind: Literal["tool_call", "uncertain_step", "manual"] | None = None
+    agent_id: Annotated[str | None, Field(description="Only about this agent.")] = None
+    kind: Annotated[
+        Literal["tool_call", "uncertain_step", "manual"] | None,
+        Field(description="Only of this kind; `manual` ones were asked for by hand."),
+    ] = None
 
 
 class ApprovalCreate(In):
@@ -36,7 +44,12 @@ class ApprovalCreate(In):
 
     title: Annotated[
         str,
-        Field(min_length=1, max_length=255, validation_alias=AliasChoices("title", "name")),
+        Field(
+            min_length=1,
+            max_length=255,
+            examples=["Refund order 1042?"],
+            validation_alias=AliasChoices("title", "name"),
+        ),
     ]
     description: Annotated[str, Field(max_length=10_000)] = ""
     details: Annotated[

@@ -150,10 +150,15 @@ class Segment:
     async def record_end(
         self, status: StepStatus, output: Any, error: dict[str, Any] | None = None
     ) -> None:
-        """Append what was interrupted and the last step of this segment."""
+        """Append what was interrupted and the last step of this segment.
+
+        An end that is the last step already is not told twice.
+        """
         interrupted, self.memory.interrupted = self.memory.interrupted, []
         for step in interrupted:
             await self._append(step)
+        if self.memory.ended is status:
+            return
         kind = StepKind.TASK_ERROR if status is StepStatus.ERROR else StepKind.TASK_END
         moment = clock.now()
         await self._append(

@@ -17,6 +17,7 @@ from muster.domains.work.journal import (
 )
 
 _DONE = frozenset({StepStatus.OK, StepStatus.BLOCKED, StepStatus.REJECTED})
+_ENDS = frozenset({StepKind.TASK_END, StepKind.TASK_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class RunMemory:
         self.model_calls, self.tool_calls = run.model_calls, run.tool_calls
         self.stop_requested = run.stop_requested is not None
         self.interrupted: list[NewStep] = []
+        self.ended: StepStatus | None = None
+        """How this segment ended by its journal, where its process died before the run's status
+        could say so."""
         self._finished: dict[str, FinishedStep] = {}
         self._taken: set[str] = set()
         self._intents: set[str] = set()
@@ -62,6 +66,9 @@ class RunMemory:
                 key = row.key.partition("~")[0]
                 output = await load_value(row.output, blobs)
                 self._finished[key] = FinishedStep(key, kind, status, row.name, output)
+        last = rows[-1] if rows else None
+        if last is not None and last.kind in _ENDS and last.segment == self.segment:
+            self.ended = StepStatus(last.status)
         self._intents = set(intents)
         self._approvals = {(a.step_key, a.kind): a for a in approvals}
 
@@ -88,6 +95,7 @@ class RunMemory:
 
     def note(self, step: NewStep, *, stop_requested: bool) -> None:
         """Take in a step that was just appended."""
+        self.ended = None
         self._taken.add(step.key)
         self.stop_requested = self.stop_requested or stop_requested
         self.model_calls += step.kind is StepKind.MODEL

@@ -49,13 +49,15 @@ class ExecutionCreate(In):
         Field(
             max_length=255,
             description="Id, key or name of the agent.",
+            examples=["document-analyst"],
             validation_alias=AliasChoices("agent_id", "agent"),
         ),
     ] = None
     inputs: Annotated[
         dict[str, Any],
         Field(
-            description="Values for the `{placeholders}` of the agent; `prompt` is the question."
+            description="Values for the `{placeholders}` of the agent; `prompt` is the question.",
+            examples=[{"prompt": "What does the contract say about notice?"}],
         ),
     ] = {}  # noqa: RUF012 - Pydantic copies it
     model: Annotated[
@@ -185,10 +187,15 @@ class ExecutionList(ListParams):
     """Filters of the list of runs."""
 
     status: StatusFilter = None
-    agent_id: str | None = None
+    agent_id: Annotated[str | None, Field(description="Only of this agent.")] = None
     search: Annotated[str | None, Field(max_length=200, description="Name contains.")] = None
-    origin: Literal["start", "retry", "fork", "agent"] | None = None
-    parent_run_id: str | None = None
+    origin: Annotated[
+        Literal["start", "retry", "fork", "agent"] | None,
+        Field(description="Only those that came about so; `agent`: started by an agent."),
+    ] = None
+    parent_run_id: Annotated[str | None, Field(description="Only those that this one began.")] = (
+        None
+    )
     created_from: Annotated[UtcTime | None, Field(description="Created at or after.")] = None
     created_to: Annotated[UtcTime | None, Field(description="Created before.")] = None
 
@@ -200,14 +207,18 @@ class StopRequest(In):
         Literal["graceful", "force"],
         Field(description="graceful: after the present step; force: at once."),
     ] = "graceful"
-    reason: Annotated[str | None, Field(max_length=1000)] = None
+    reason: Annotated[
+        str | None, Field(max_length=1000, description="Why.", examples=["Wrong input"])
+    ] = None
     preserve_partial_results: Annotated[
         bool, Field(description="Keep what was reached as the run's result.")
     ] = True
 
 
 class CancelRequest(In):
-    reason: Annotated[str | None, Field(max_length=1000)] = None
+    reason: Annotated[
+        str | None, Field(max_length=1000, description="Why.", examples=["Wrong input"])
+    ] = None
 
 
 class StopAnswer(BaseModel):
@@ -226,6 +237,7 @@ class ForkRequest(In):
             ge=1,
             le=2**31 - 1,
             description="The last step to keep; everything after it happens anew.",
+            examples=[4],
             validation_alias=AliasChoices("from_seq", "from_step", "seq"),
         ),
     ]
@@ -242,7 +254,10 @@ class NameRequest(In):
     agents_yaml: str | dict[str, Any] | None = None
     tasks_yaml: str | dict[str, Any] | None = None
     agent_id: Annotated[str | None, Field(max_length=255)] = None
-    inputs: dict[str, Any] | None = None
+    inputs: Annotated[
+        dict[str, Any] | None,
+        Field(examples=[{"prompt": "Compare the two offers for the new warehouse"}]),
+    ] = None
     model: Annotated[str | None, Field(max_length=255)] = None
 
 
@@ -254,5 +269,5 @@ class HistoryList(ListParams):
     """Filters of the history: ended runs."""
 
     status: StatusFilter = None
-    agent_id: str | None = None
-    search: Annotated[str | None, Field(max_length=200)] = None
+    agent_id: Annotated[str | None, Field(description="Only of this agent.")] = None
+    search: Annotated[str | None, Field(max_length=200, description="Name contains.")] = None

@@ -20,10 +20,12 @@ from muster.domains.catalogue.tools.kinds.base import (
     with_auth,
     with_secrets,
 )
-from muster.domains.catalogue.tools.references import Opened, is_template, masked
+from muster.domains.catalogue.tools.references import Opened, is_sensitive, is_template, masked
 from muster.domains.catalogue.tools.services import ToolServices
+from muster.kernel.errors import FieldError
 
 _LONGEST_PAUSE_S = 10.0
+_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object"})
 
 
 class HttpKind(Kind):
@@ -111,6 +113,17 @@ class CustomKind(HttpKind):
     def schema(self, definition: Definition | None = None) -> dict[str, Any]:
         del definition
         return with_api_key_name(CustomConfiguration.model_json_schema())
+
+    def check(self, definition: Definition) -> None:
+        super().check(definition)
+        parameters: dict[str, Any] = definition.configuration.get("parameters") or {}
+        for name, default in parameters.items():
+            if is_sensitive(name) and isinstance(default, str) and default not in _TYPES:
+                text = "would be shown to the model as a default; send it by 'auth' instead"
+                raise ToolConfigurationInvalid(
+                    f"parameters.{name} {text}.",
+                    errors=[FieldError(f"configuration.parameters.{name}", text)],
+                )
 
     def read(self, configuration: Mapping[str, Any]) -> http.HttpToolConfiguration:
         parsed = http.from_custom(with_auth(configuration))

@@ -1,0 +1,1 @@
+"""The figures that this project promises, each measured by one command."""

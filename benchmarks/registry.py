@@ -1,0 +1,14 @@
+"""Every benchmark by its name, in the order in which all are run."""
+
+from benchmarks import gate, journal, live, overhead, reading, start, steps
+from benchmarks.context import Measure
+
+BENCHMARKS: dict[str, Measure] = {
+    "start": start.measure,
+    "overhead": overhead.measure,
+    "steps": steps.measure,
+    "journal": journal.measure,
+    "reading": reading.measure,
+    "live": live.measure,
+    "gate": gate.measure,
+}

@@ -1,0 +1,1 @@
+"""Sweeps: what holds for every operation, those of tomorrow too."""

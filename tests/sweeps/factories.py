@@ -1,0 +1,122 @@
+"""One real object for every parameter of a path, by the part of the path that names it.
+
+A new resource needs a line here; the sweeps fail with its name until it has one.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from muster.kernel.ids import new_id
+
+if TYPE_CHECKING:
+    from tests.sweeps.world import World
+
+BASE = "/api/v1"
+Make = Callable[["World", str, dict[str, str]], str]
+"""Makes an object as the person, given the parameters before it, and returns its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """How to make an object.
+
+    Args:
+        make: Makes it.
+        shared: Why it belongs to no project, if so.
+    """
+
+    make: Make
+    shared: str | None = None
+
+
+def _posted(path: str, body: Callable[[], dict[str, Any]], field: str = "id") -> Make:
+    def make(world: "World", person: str, given: dict[str, str]) -> str:
+        target = path.format_map(given)
+        answer = world.call("POST", BASE + target, person, json=body())
+        assert answer.status == 201, f"POST {target}: {answer}"
+        return str(answer.json()[field])
+
+    return make
+
+
+def _agent() -> dict[str, Any]:
+    return {"name": f"Agent {new_id()}", "llm": "builtin/extractive", "tools": ["calculator"]}
+
+
+def _run(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    start = _posted("/executions", lambda: {"agent_id": agent}, "execution_id")
+    return start(world, person, given)
+
+
+def _member(world: "World", person: str, given: dict[str, str]) -> str:
+    user = world.add_user()
+    body = {"user_id": user, "role": "viewer"}
+    return _posted("/projects/{project_id}/members", lambda: body, "user_id")(world, person, given)
+
+
+def _event(world: "World", person: str, given: dict[str, str]) -> str:
+    _posted("/agents", _agent)(world, person, given)
+    return str(world.call("GET", BASE + "/events", person).json()["items"][0]["id"])
+
+
+def _user(world: "World", _: str, __: dict[str, str]) -> str:
+    return world.add_user()
+
+
+_KEY = _posted("/security/api-keys", lambda: {"name": f"Key {new_id()}"})
+_ACCOUNT = Factory(_user, shared="accounts are of the whole platform")
+
+FACTORIES: dict[str, Factory] = {
+    "/security/api-keys/{key_id}": Factory(_KEY),
+    "/auth/api-keys/{key_id}": Factory(_KEY),
+    "/users/{user_id}": _ACCOUNT,
+    "/admin/users/{user_id}": _ACCOUNT,
+    "/projects/{project_id}": Factory(_posted("/projects", lambda: {"name": f"P {new_id()}"})),
+    "/projects/{project_id}/members/{user_id}": Factory(_member),
+    "/api-keys/{key_id}": Factory(
+        _posted("/api-keys", lambda: {"name": f"Secret {new_id()}", "value": "hidden"})
+    ),
+    "/models/{model_name}": Factory(
+        _posted("/models", lambda: {"name": f"model-{new_id()}", "provider": "openai"}, "name")
+    ),
+    "/tools/{tool_id}": Factory(
+        _posted(
+            "/tools",
+            lambda: {
+                "name": f"tool-{new_id()}",
+                "tool_type": "http",
+                "configuration": {"url": "http://127.0.0.1:9/nothing"},
+            },
+        )
+    ),
+    "/agents/{agent_id}": Factory(_posted("/agents", _agent)),
+    "/agents/{agent_id}/versions/{version}": Factory(
+        lambda _, __, ___: "1", shared="a number, which means something only with its agent"
+    ),
+    "/executions/{execution_id}": Factory(_run),
+    "/execution-history/{execution_id}": Factory(_run),
+    "/execution-logs/{execution_id}": Factory(_run),
+    "/execution-trace/{execution_id}": Factory(_run),
+    "/approvals/{approval_id}": Factory(
+        _posted("/approvals", lambda: {"title": f"Approval {new_id()}"})
+    ),
+    "/events/{event_id}": Factory(_event),
+}
+FACTORIES["/tools/configurations/{tool_name}"] = FACTORIES["/tools/{tool_id}"]
+
+
+def resource_of(path: str, parameter: str) -> str:
+    """Return the part of the path that names the resource of a parameter."""
+    return re.sub(rf"(\{{{parameter}\}}).*", r"\1", path.removeprefix(BASE))
+
+
+def factory_of(path: str, parameter: str) -> Factory:
+    """Return how to make an object for a parameter of a path."""
+    resource = resource_of(path, parameter)
+    assert resource in FACTORIES, (
+        f"{resource} is a new resource: say in tests/sweeps/factories.py how a real one is made"
+    )
+    return FACTORIES[resource]
