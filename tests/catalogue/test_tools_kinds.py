@@ -346,6 +346,7 @@ async def test_the_functions_of_an_inline_document_stay(people: People, base_url
 
     offered = {f["name"]: f["offered"] for f in answer.json()["functions"]}
     assert offered == {"getItem": True, "putItem": False, "add_item": False}
+    assert (await people.viewer.get("/tools/shop__getItem")).status_code == 404
     refused_call = await people.operator.post("/tools/shop/test", json={"function": "putItem"})
     assert refused_call.status_code == 409
     assert refused_call.json()["error"] == "tool_unknown"

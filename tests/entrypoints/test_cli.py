@@ -133,4 +133,4 @@ def test_a_folder_that_cannot_be_used_is_told(empty: Local) -> None:
     empty.folder.write_text("a file")
     result = empty.call("runs", "list")
     assert result.exit_code == 2  # a usage error of the option itself
-    assert "is a file" in result.stderr
+    assert "--data-dir" in result.stderr

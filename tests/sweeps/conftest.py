@@ -30,7 +30,7 @@ def new_world(template: Template, tmp_path_factory: pytest.TempPathFactory) -> N
             egress_allow=["127.0.0.1/32"],
             registration="open",
             auth=AuthSettings(lockout_attempts=3, lockout_minutes=1),
-            log_level="CRITICAL",
+            log_level="ERROR",
         )
         try:
             with World(settings).open() as world:

@@ -60,9 +60,9 @@ def test_every_reference_resolves() -> None:
 
 def test_operation_ids_are_the_names_of_the_handlers() -> None:
     ids = Counter(o.id for o in OPERATIONS)
-    assert [id for id, count in ids.items() if count > 1] == []
-    for id in ids:
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", id), id
+    assert [name for name, count in ids.items() if count > 1] == []
+    for name in ids:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name), name
     for route in APP.operations():
         assert route.operation_id is None
         assert route.unique_id == route.name

@@ -40,7 +40,7 @@ class CursorParams(ListParams):
     ] = None
 
 
-def _plural_name(page: str, params: tuple[type[Any], ...]) -> str:
+def _page_name(page: str, params: tuple[Any, ...]) -> str:
     return getattr(params[0], "__name__", str(params[0])).removesuffix("Out") + page
 
 
@@ -48,9 +48,9 @@ class Page(BaseModel, Generic[T]):
     """One page of a list."""
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Return the name of the page in the API description."""
-        return _plural_name(cls.__name__, params)
+        return _page_name(cls.__name__, params)
 
     items: list[T]
     total: Annotated[int, Field(description="Items that match the filters, on all pages.")]
@@ -63,9 +63,9 @@ class CursorPage(BaseModel, Generic[T]):
     """One page of a long list; `total` is left out when a cursor is used."""
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Return the name of the page in the API description."""
-        return _plural_name(cls.__name__, params)
+        return _page_name(cls.__name__, params)
 
     items: list[T]
     total: Annotated[int | None, Field(description="Null when a cursor was given.")]

@@ -10,7 +10,7 @@ from muster.domains.catalogue.tools.binding import BoundTool
 from muster.domains.catalogue.tools.builtins import BUILTINS
 from muster.domains.catalogue.tools.definitions import Definition, of_builtin, of_row
 from muster.domains.catalogue.tools.errors import ToolUnknown
-from muster.domains.catalogue.tools.kinds import KINDS, Face
+from muster.domains.catalogue.tools.kinds import KINDS, ExpandingKind, Face
 from muster.domains.catalogue.tools.kinds.mcp import STDIO_OFF, starts_command
 from muster.domains.catalogue.tools.naming import derived_name, function_name, split_candidates
 from muster.domains.catalogue.tools.references import secret_names
@@ -244,7 +244,7 @@ def _named(reference: str, by_reference: Mapping[str, Definition]) -> Named:
         return Named(reference=reference, definition=definition)
     for tool, function in split_candidates(reference):
         definition = by_reference.get(tool)
-        if definition is not None and KINDS[definition.kind].expands:
+        if definition is not None and isinstance(KINDS[definition.kind], ExpandingKind):
             return Named(reference=reference, definition=definition, function=function)
     return Named(reference=reference, definition=by_reference.get(derived_name(reference)))
 

@@ -7,7 +7,7 @@ from typing import Any
 from muster.adapters.tools.base import ToolConfigurationInvalid, validate_schema
 from muster.domains.catalogue.tools.definitions import Definition
 from muster.domains.catalogue.tools.errors import McpStdioRefused, ToolSecretsRefused
-from muster.domains.catalogue.tools.kinds import KINDS
+from muster.domains.catalogue.tools.kinds import KINDS, ExpandingKind
 from muster.domains.catalogue.tools.kinds.mcp import STDIO_OFF, ask, starts_command
 from muster.domains.catalogue.tools.references import PREFIX, seal, secret_names
 from muster.domains.catalogue.tools.services import ToolServices
@@ -64,7 +64,7 @@ async def prepare(
     async def read_stored(name: str) -> str:
         return await services.read_secret(caller.project_id, name)
 
-    if kind.expands:
+    if isinstance(kind, ExpandingKind):
         found = await kind.look(definition, services, caller.project_id, read)
         definition = replace(
             definition, configuration=found.configuration, functions=found.functions

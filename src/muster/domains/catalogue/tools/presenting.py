@@ -3,7 +3,7 @@
 from typing import Any
 
 from muster.domains.catalogue.tools.definitions import Definition
-from muster.domains.catalogue.tools.kinds import KINDS, Face
+from muster.domains.catalogue.tools.kinds import KINDS, ExpandingKind, Face
 from muster.domains.catalogue.tools.naming import function_name
 from muster.domains.catalogue.tools.schemas import ToolFunctionOut, ToolList, ToolOut, ToolStatus
 from muster.domains.catalogue.tools.services import ToolServices
@@ -28,7 +28,7 @@ def present(
         brief: Leave out the schemas of functions.
     """
     faces = _faces(definition, services)
-    single = faces[0] if faces and not KINDS[definition.kind].expands else None
+    single = faces[0] if faces and not isinstance(KINDS[definition.kind], ExpandingKind) else None
     idempotent = definition.idempotent
     if idempotent is None and single is not None:
         idempotent = single.idempotent

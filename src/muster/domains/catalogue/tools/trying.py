@@ -9,7 +9,7 @@ from muster.domains.catalogue.tools.binding import BoundTool, ToolContext
 from muster.domains.catalogue.tools.catalogue import Named, ToolCatalogue
 from muster.domains.catalogue.tools.definitions import Definition
 from muster.domains.catalogue.tools.errors import ToolDisabled, ToolTestRefused
-from muster.domains.catalogue.tools.kinds import KINDS
+from muster.domains.catalogue.tools.kinds import KINDS, ExpandingKind
 from muster.domains.catalogue.tools.preparing import Prepared, prepare, require_stdio_allowed
 from muster.domains.catalogue.tools.references import secret_names
 from muster.domains.catalogue.tools.schemas import ToolTest, ToolTestError, ToolTestOut
@@ -42,7 +42,7 @@ async def try_out(
     trying = catalogue
     if body.configuration is not None:
         trying, definition = await _with_configuration(catalogue, caller, definition, body)
-    elif KINDS[definition.kind].expands and function is None:
+    elif isinstance(KINDS[definition.kind], ExpandingKind) and function is None:
         return await _look(catalogue, caller, definition, body)
     tool = _choose(trying, definition, named, function)
     return Trial(result=await _call(tool, body, caller), function=function)
@@ -104,7 +104,7 @@ async def _look(
 def _choose(
     catalogue: ToolCatalogue, definition: Definition, named: Named, function: str | None
 ) -> BoundTool:
-    if KINDS[definition.kind].expands and function is None:
+    if isinstance(KINDS[definition.kind], ExpandingKind) and function is None:
         raise _function_needed(definition)
     chosen = replace(named, definition=definition, function=function)
     return catalogue.bind_one(chosen, {})[0]

@@ -50,8 +50,6 @@ class Kind(ABC):
     """A kind of tool. Configurations that it is given name secrets and hold none."""
 
     name: ClassVar[str]
-    expands: ClassVar[bool] = False
-    """Whether a tool of this kind has several functions, found by looking at its source."""
     takes_schema: ClassVar[bool] = True
     """Whether the input schema can be set by hand."""
 
@@ -76,12 +74,17 @@ class Kind(ABC):
         del definition
         return []
 
+
+class ExpandingKind(Kind):
+    """A kind whose tools have several functions, found by looking at their source."""
+
+    takes_schema: ClassVar[bool] = False
+
+    @abstractmethod
     async def look(
         self, definition: Definition, services: ToolServices, project_id: str, read: ReadByName
     ) -> Found:
         """Look at the source of the tool for its functions."""
-        del services, project_id, read
-        return Found(configuration=definition.configuration, functions=None)
 
 
 def parse(model: type[M], configuration: Mapping[str, Any]) -> M:

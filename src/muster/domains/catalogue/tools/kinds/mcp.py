@@ -11,9 +11,9 @@ from muster.adapters.tools.mcp_configuration import McpConfiguration
 from muster.domains.catalogue.tools.binding import ToolContext
 from muster.domains.catalogue.tools.definitions import Definition
 from muster.domains.catalogue.tools.kinds.base import (
+    ExpandingKind,
     Face,
     Found,
-    Kind,
     parse,
     sound_schema,
     with_secrets,
@@ -40,12 +40,10 @@ class McpToolConfiguration(McpConfiguration):
     ] = None
 
 
-class McpKind(Kind):
+class McpKind(ExpandingKind):
     """The tools of a server, each as a function."""
 
     name: ClassVar[str] = "mcp"
-    expands: ClassVar[bool] = True
-    takes_schema: ClassVar[bool] = False
 
     def overridable(self, definition: Definition) -> frozenset[str]:
         del definition

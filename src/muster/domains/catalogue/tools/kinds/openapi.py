@@ -15,9 +15,9 @@ from muster.domains.catalogue.tools.binding import ToolContext
 from muster.domains.catalogue.tools.definitions import Definition
 from muster.domains.catalogue.tools.kinds.base import (
     REPEATABLE,
+    ExpandingKind,
     Face,
     Found,
-    Kind,
     parse,
     sound_schema,
     verb_of,
@@ -70,12 +70,10 @@ class OpenApiConfiguration(BaseModel):
         return self
 
 
-class OpenApiKind(Kind):
+class OpenApiKind(ExpandingKind):
     """The operations of a document, each as a function."""
 
     name: ClassVar[str] = "openapi"
-    expands: ClassVar[bool] = True
-    takes_schema: ClassVar[bool] = False
 
     def overridable(self, definition: Definition) -> frozenset[str]:
         del definition

@@ -1,0 +1,259 @@
+"""Access: who may call what, and how everyone else is refused, for every operation."""
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from muster.kernel.ids import new_id
+from muster.platform.access import PLATFORM_SCOPES, PROJECT_SCOPES
+from tests.sweeps.calling import Answer
+from tests.sweeps.document import OPERATIONS, Operation, each
+from tests.sweeps.factories import factory_of
+from tests.sweeps.world import LADDER, World, scopes_held
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+GUARDED = [o for o in OPERATIONS if not o.is_public]
+OF_PROJECTS = [
+    o
+    for o in GUARDED
+    if set(o.scopes)
+    & {s for scopes in (*PROJECT_SCOPES.values(), *PLATFORM_SCOPES.values()) for s in scopes}
+]
+"""Operations whose caller acts in a project."""
+
+WITH_IDS = [
+    pytest.param(o, name, id=f"{o.id}-{name}") for o in GUARDED for name in o.path_parameters
+]
+FOREIGN = [
+    pytest.param(o, name, id=f"{o.id}-{name}")
+    for o in GUARDED
+    for name in o.path_parameters
+    if factory_of(o.path, name).shared is None
+]
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "type": str,
+    "title": str,
+    "status": int,
+    "error": str,
+    "message": str,
+    "detail": (str, list),
+    "errors": list,
+    "details": dict,
+    "request_id": str,
+}
+"""The fields of a problem."""
+
+BROKEN = {
+    "": ("missing_token", "Bearer "),
+    "basic": ("invalid_authorization_header", "Basic b3duZXI6cGFzc3dvcmQ="),
+    "no scheme": ("invalid_authorization_header", "b3duZXI6cGFzc3dvcmQ"),
+    "words": ("invalid_token", "Bearer not a token"),
+    "dots": ("invalid_token", "Bearer a.b.c"),
+    "long": ("invalid_token", "Bearer " + "a" * 10_000),
+    "bytes": ("invalid_token", b"Bearer \xff\xfe\x00"),
+    "key": ("invalid_token", "Bearer mst_user_" + "a" * 40),
+    "unsigned": (
+        "invalid_token",
+        "Bearer "
+        + ".".join(
+            base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+            for part in ({"alg": "none"}, {"sub": "owner", "sid": "1", "exp": 99_999_999_999})
+        )
+        + ".",
+    ),
+}
+MALFORMED = {
+    "word": "nothing-here",
+    "number": "0",
+    "negative": "-1",
+    "beyond 64 bits": "9" * 40,
+    "long": "a" * 3_000,
+    "nul": "%00",
+    "nul inside": "a%00b",
+    "not UTF-8": "%FF%FE",
+    "emoji": "%F0%9F%92%A5",
+    "surrogate": "%ED%A0%80",
+    "quotes": "%27%20OR%201%3D1%20--",
+    "wildcard": "%25",
+    "dots": "..",
+    "escaped slash": "a%2Fb",
+    "space": "%20",
+}
+"""What no object is named by, as it is written in a path."""
+
+
+def assert_problem(answer: Answer, *statuses: int, error: str | None = None) -> dict[str, Any]:
+    """Assert that an answer is a whole problem, and return it."""
+    assert answer.status in statuses, answer
+    assert answer.header("content-type") == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert set(body) == set(FIELDS)
+    for name, kind in FIELDS.items():
+        assert isinstance(body[name], kind), f"{name}: {body[name]!r}"
+    assert body["status"] == answer.status
+    assert body["type"] == f"/problems/{body['error']}"
+    assert body["message"]
+    assert body["request_id"] == answer.header("x-request-id") != ""
+    if answer.status == 422:
+        assert isinstance(body["detail"], list)
+        assert all({"type", "loc", "msg"} <= set(item) for item in body["detail"])
+    if error is not None:
+        assert body["error"] == error
+    return body
+
+
+@pytest.mark.parametrize("operation", each(GUARDED))
+def test_without_a_token(world: World, operation: Operation) -> None:
+    answer = world.perform(operation, json=operation.smallest_body())
+    assert_problem(answer, 401, error="missing_auth")
+    assert answer.header("www-authenticate") == "Bearer"
+    # Nobody is told what an operation takes before saying who they are.
+    assert_problem(world.perform(operation, params={"unheard_of": "1"}), 401)
+    assert_problem(world.perform(operation, content=b"{"), 401)
+
+
+@pytest.mark.parametrize("operation", each(GUARDED))
+def test_with_a_broken_token(world: World, operation: Operation) -> None:
+    for error, header in BROKEN.values():
+        answer = world.perform(operation, headers={"authorization": header})
+        assert_problem(answer, 401, error=error)
+    token = world.tokens["owner"]
+    for broken in (token[:-2], token[:-2] + "AA", token + "A", token.upper()):
+        if broken != token:
+            answer = world.perform(operation, headers={"authorization": f"Bearer {broken}"})
+            assert_problem(answer, 401, error="invalid_token")
+
+
+@pytest.mark.parametrize("operation", each(GUARDED))
+def test_with_too_low_a_role(world: World, operation: Operation) -> None:
+    needed = set(operation.scopes)
+    may = [bool(needed & scopes_held(person)) for person in LADDER]
+    assert may == sorted(may), "who may do more may also do this"
+    lowest = may.index(True)
+
+    path = world.path(operation, "owner")
+    for person in LADDER[:lowest][-1:]:
+        answer = world.perform(operation, person, path=path, json=operation.smallest_body())
+        body = assert_problem(answer, 403, error="insufficient_role")
+        assert any(scope in body["message"] for scope in operation.scopes)
+
+    # Not with real ids: what the lowest role may do must not be done here.
+    answer = world.perform(operation, LADDER[lowest], content=b"[")
+    assert answer.status != 403, answer
+
+
+@pytest.mark.parametrize(("operation", "parameter"), FOREIGN)
+def test_with_an_id_of_another_tenant(world: World, operation: Operation, parameter: str) -> None:
+    own = {
+        name: world.object_of("outsider", operation.path, name)
+        for name in operation.path_parameters[: operation.path_parameters.index(parameter)]
+    }
+    theirs = world.object_of("owner", operation.path, parameter, _before(world, operation))
+    foreign = world.path(operation, "outsider" if own else None, **own, **{parameter: theirs})
+    made_up = world.path(operation, "outsider" if own else None, **own, **{parameter: new_id()})
+
+    body = operation.smallest_body()
+    seen = assert_problem(world.perform(operation, "outsider", path=foreign, json=body), 404)
+    other = assert_problem(world.perform(operation, "outsider", path=made_up, json=body), 404)
+    assert seen["error"] == other["error"], "foreign and made-up ids must read the same"
+    assert _without_ids(seen) == _without_ids(other)
+
+
+def _before(world: World, operation: Operation) -> dict[str, str]:
+    first, *others = operation.path_parameters
+    return {first: world.object_of("owner", operation.path, first)} if others else {}
+
+
+def _without_ids(problem: dict[str, Any]) -> str:
+    shown = {name: value for name, value in problem.items() if name != "request_id"}
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|model-\S+|tool-\S+", "ID", json.dumps(shown))
+
+
+@pytest.mark.parametrize(("operation", "parameter"), WITH_IDS)
+def test_with_a_malformed_id(world: World, operation: Operation, parameter: str) -> None:
+    body = operation.smallest_body()
+    for name, value in MALFORMED.items():
+        path = world.path(operation, "superadmin" if name == "word" else None, **{parameter: value})
+        answer = world.perform(operation, "superadmin", path=path, json=body)
+        assert_problem(answer, 404, 405, 422), name
+
+
+@pytest.mark.parametrize("operation", each(OPERATIONS))
+def test_with_an_unknown_query_parameter(world: World, operation: Operation) -> None:
+    path = world.path(operation, None if operation.is_public else "superadmin")
+    person = None if operation.is_public else "superadmin"
+    answer = world.perform(
+        operation, person, path=path, params={"unheard_of": "1"}, json=operation.smallest_body()
+    )
+    body = assert_problem(answer, 422, error="validation_error")
+    assert [item["loc"] for item in body["detail"]] == [["query", "unheard_of"]]
+
+
+@pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
+def test_with_a_wrong_method(world: World, path: str) -> None:
+    target = re.sub(r"\{version\}", "1", path)
+    target = re.sub(r"\{\w+\}", lambda _: new_id(), target)
+    # A path may also be one of a more general path: `/tools/enabled` is a tool's too.
+    allowed = {o.method for o in OPERATIONS if _matches(o.path, target)}
+    for method in (*METHODS, "TRACE"):
+        if method in allowed:
+            continue
+        answer = world.call(method, target, "superadmin")
+        assert_problem(answer, 405, error="method_not_allowed")
+        named = {name.strip() for name in answer.header("allow").split(",")}
+        assert named - {"HEAD"} == allowed
+
+
+def _matches(path: str, target: str) -> bool:
+    pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))
+    return re.fullmatch(pattern, target) is not None
+
+
+@pytest.mark.parametrize("operation", each(OPERATIONS))
+def test_other_spellings_of_the_path(world: World, operation: Operation) -> None:
+    path = world.path(operation)
+    short = path.removeprefix("/api")
+    for spelling in (path + "/", short, short + "/"):
+        for body in (None, operation.smallest_body()):
+            plain = world.perform(operation, path=path, json=body)
+            answer = world.perform(operation, path=spelling, json=body)
+            assert answer.status == plain.status
+            if plain.status in {401, 422}:
+                problem = assert_problem(answer, plain.status)
+                assert _without_ids(problem) == _without_ids(plain.json())
+
+
+@pytest.mark.parametrize("operation", each(OF_PROJECTS))
+def test_in_a_project_of_others(world: World, operation: Operation) -> None:
+    if operation.names_project:
+        pytest.skip("the path says which project is meant")
+    foreign, person = world.project_of("outsider"), "superadmin"
+    path = world.path(operation, person)
+    for project in (foreign, new_id(), "nonsense"):
+        for way in (
+            {"headers": {"x-project-id": project}},
+            {"headers": {"group_id": project}},
+            {"params": {"group_id": project}},
+        ):
+            answer = world.perform(
+                operation, person, path=path, json=operation.smallest_body(), **way
+            )
+            assert_problem(answer, 404, error="project_not_found")
+
+
+@pytest.mark.parametrize("operation", each(OF_PROJECTS))
+def test_naming_the_own_project(world: World, operation: Operation) -> None:
+    """The project can be named in every way where a request is otherwise the same."""
+    project, path = world.project_of("superadmin"), world.path(operation)
+    plain = world.perform(operation, "superadmin", path=path, content=b"[")
+    for way in (
+        {"headers": {"x-project-id": project}},
+        {"headers": {"group_id": project}},
+        {"params": {"group_id": project}},
+    ):
+        answer = world.perform(operation, "superadmin", path=path, content=b"[", **way)
+        assert answer.status == plain.status, f"{plain} became {answer}"
+        assert answer.status not in {401, 403}
