@@ -78,7 +78,7 @@ def _end(started: subprocess.Popen[str]) -> None:
 
 
 class Server:
-    """`muster serve` in a process of its own."""
+    """A server in a process of its own."""
 
     def __init__(self, started: subprocess.Popen[str], port: int, log: Path) -> None:
         self._started, self.port, self._log = started, port, log
@@ -90,7 +90,7 @@ class Server:
         while not _answers(self.port):
             if self._started.poll() is not None or time.monotonic() > deadline:
                 said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise DidNotAnswer(f"muster serve did not answer. It said:\n{said}")
+                raise DidNotAnswer(f"{self._started.args} did not answer. It said:\n{said}")
             time.sleep(_LOOK_S)
 
     def memory_mb(self) -> float:
@@ -122,6 +122,14 @@ def muster_server(folder: Path, **settings: str) -> Iterator[Server]:
     command = [str(program), "--data-dir", str(folder), "serve", "--port", str(port)]
     env = environment(MUSTER_ADMIN_PASSWORD=PASSWORD, MUSTER_LOG_LEVEL="WARNING", **settings)
     with process(command, log, env=env) as started:
+        yield Server(started, port, log)
+
+
+@contextmanager
+def bare_server(folder: Path) -> Iterator[Server]:
+    """Run the smallest FastAPI application; it may not answer yet."""
+    port, log = free_port(), folder.with_suffix(".log")
+    with process([sys.executable, "-m", "benchmarks.bare_app", str(port)], log) as started:
         yield Server(started, port, log)
 
 

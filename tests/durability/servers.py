@@ -45,12 +45,12 @@ class PlannedModel(ScriptedServer):
 
 
 class ToolServer:
-    """`/{verb}/{run}/{part}`: answers after `delay_s`, or never while the run is among `held`."""
+    """`/{verb}/{run}/{part}`: answers after `delay_s`, but not while the call is among `held`."""
 
     def __init__(self) -> None:
         self.url = ""
         self.delay_s = 0.05
-        self.held: set[str] = set()
+        self.held: set[tuple[str, str]] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
         self.keys: dict[tuple[str, str], set[str | None]] = {}
         self.app = Starlette(
@@ -62,7 +62,7 @@ class ToolServer:
         self.asked[run, part] += 1
         key = request.headers.get("idempotency-key")
         self.keys.setdefault((run, part), set()).add(key)
-        while run in self.held and not await request.is_disconnected():
+        while (run, part) in self.held and not await request.is_disconnected():
             await asyncio.sleep(0.02)
         await asyncio.sleep(self.delay_s)
         return JSONResponse({"answer": f"{run}/{part}"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,13 @@ def journey(name: str) -> list[Reply]:
 
 
 @pytest.fixture
-async def agent(world: World) -> dict[str, object]:
+async def agent(world: World) -> dict[str, Any]:
     world.model.plans["journey"] = journey
     await world.tool("fetch", "GET")
     return await world.agent("fetch", "calculator")
 
 
-async def test_killed_at_every_boundary(world: World, agent: dict[str, object]) -> None:
+async def test_killed_at_every_boundary(world: World, agent: dict[str, Any]) -> None:
     worker = await world.workers.start()
     for seq in range(len(KEYS) + 1):
         run = await world.start(agent, "journey", f"k{seq}")
@@ -43,7 +44,7 @@ async def test_killed_at_every_boundary(world: World, agent: dict[str, object]) 
         await world.check(run, KEYS, f"k{seq} is done.")
 
 
-async def test_killed_at_any_moment(world: World, agent: dict[str, object]) -> None:
+async def test_killed_at_any_moment(world: World, agent: dict[str, Any]) -> None:
     chance = random.Random(20260101)
     worker = await world.workers.start()
     repeated = 0

@@ -12,11 +12,9 @@ from muster.domains.work.journal import JournalReader, Run
 from muster.engine import Executor
 from muster.entrypoints.assembly import Muster
 from tests.durability.servers import PlannedModel, ToolServer, prompt
-from tests.durability.workers import PATIENCE_S, Worker, Workers
+from tests.durability.workers import PATIENCE_S, Worker, Workers, until
 from tests.support.people import People
-from tests.work.driving import FINAL, make_agent, open_approval, spans
-
-__all__ = ["Head", "Started", "World", "open_approval", "spans"]
+from tests.work.driving import FINAL, make_agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +108,17 @@ class World:
             assert time.monotonic() < deadline, f"still {head}; {self.workers.nursery.said()}"
             await asyncio.sleep(0.01)
 
+    async def until_asked(self, run: Started, part: str, times: int = 1) -> None:
+        """Wait until the tool server was asked for a part of the run so often."""
+        await until(lambda: self.tools.asked[run.name, part] >= times)
+
+    async def child(self, run: Started, name: str) -> Started:
+        """Return the run that this one started."""
+        async with self.control.database.read() as session:
+            id = await session.scalar(select(Run.id).where(Run.parent_run_id == run.id))
+        assert id is not None
+        return Started(id, name)
+
     async def executor(self, run: Started) -> Worker:
         """Return the worker that has the run."""
         async with self.control.database.read() as session:
@@ -128,6 +137,18 @@ class World:
         for run in runs:
             run.finished |= set(await self.keys(run))
             run.kills += 1
+
+    async def question(self, run: Started) -> dict[str, Any]:
+        """Wait until the run waits for a person, and return what it asks."""
+        await self.until_status(run, "waiting_for_approval")
+        answer = await self.people.viewer.get("/approvals", params={"run_id": run.id})
+        (found,) = (item for item in answer.json()["items"] if item["status"] == "pending")
+        return found
+
+    async def approve(self, question: dict[str, Any], **body: Any) -> None:
+        path = f"/approvals/{question['id']}/approve"
+        answer = await self.people.operator.post(path, json=body)
+        assert answer.status_code == 200, answer.text
 
     async def get(self, run: Started) -> dict[str, Any]:
         answer = await self.people.viewer.get(f"/executions/{run.id}")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def require_approval(folder: Path, project_id: str) -> None:
     asyncio.run(work())
 
 
-def waiting(local: Local) -> dict[str, object]:
+def waiting(local: Local) -> dict[str, Any]:
     (approval,) = json.loads(local.ok("approvals", "list", "--json"))
     return dict(approval)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.support.model_scripts import Reply, Script
 from tests.support.model_server import ScriptedServer
 
 
-def newest(local: Local) -> dict[str, object]:
+def newest(local: Local) -> dict[str, Any]:
     runs = json.loads(local.ok("runs", "list", "--json"))
     return dict(runs[0])
 
@@ -116,18 +117,25 @@ def test_retry_runs_the_same_again(local: Local) -> None:
 def test_a_fork_shares_the_first_steps(local: Local, scripted: ScriptedServer) -> None:
     scripted.script = Script(rounds=0, text="Another end.")
     first = newest(local)
-    options = ["--from-seq", "3", "--model", "openai/scripted-large", "--input", "more=1"]
+    options = ["--from-seq", "3", "--model", "openai/scripted-large"]
     fork = json.loads(local.ok("runs", "fork", str(first["id"]), *options, "--json"))
     assert fork["origin_run_id"] == first["id"]
     assert fork["result"] == "Another end."
-    assert fork["inputs"] == {**first["inputs"], "more": "1"}  # type: ignore[dict-item]
+    assert fork["inputs"] == first["inputs"]
     assert fork["usage"]["model_calls"] == 2
+
+
+def test_a_fork_with_other_inputs_keeps_those_that_are_not_given(local: Local) -> None:
+    first = newest(local)
+    options = ["--from-seq", "1", "--input", "more=1", "--json"]
+    fork = json.loads(local.ok("runs", "fork", str(first["id"]), *options))
+    assert fork["inputs"] == {**first["inputs"], "more": "1"}
 
 
 def test_a_fork_after_the_last_step_is_refused(local: Local) -> None:
     result = local.call("runs", "fork", str(newest(local)["id"]), "--from-seq", "900")
     assert result.exit_code == 1
-    assert "no step" in result.stderr
+    assert "choose from_seq between" in result.stderr
 
 
 def test_a_failed_run_is_resumed_where_it_was(local: Local, scripted: ScriptedServer) -> None:
@@ -172,10 +180,15 @@ def test_agents_start_and_stop(local: Local) -> None:
     assert "document-analyst is offline." in local.ok("agents", "stop", "document-analyst")
 
 
-def test_an_empty_list_of_agents_says_how_to_make_one(local: Local) -> None:
-    local.ok("db", "upgrade")
-    other = local.folder.parent / "contract.yaml"
-    other.write_text(CONTRACT.read_text())
-    result = local.call("agents", "import", str(other))
+def test_an_empty_installation_says_how_to_begin(empty: Local) -> None:
+    empty.ok("db", "upgrade")
+    assert "muster agents import FILE" in empty.call("agents", "list").stderr
+    result = empty.call("agents", "import", str(AGENT))
     assert result.exit_code == 1
-    assert "mapping" in result.stderr or "line" in result.stderr
+    assert "No account is superadmin here" in result.stderr
+
+
+def test_a_text_that_is_no_agent_is_not_imported(local: Local) -> None:
+    result = local.call("agents", "import", str(CONTRACT))
+    assert result.exit_code == 1
+    assert "line" in result.stderr

@@ -9,7 +9,7 @@ from muster.platform.events import Event, record
 
 
 def agent_created(name: str = "Ada") -> Event:
-    return AgentCreated(agent_id=f"agent-{name}", key=name.lower(), name=name)
+    return AgentCreated(agent_id=f"agent-{name[:9]}", key=name[:9].lower(), name=name)
 
 
 def agent_status(status: str = "idle") -> Event:

@@ -1,6 +1,7 @@
 """The event log through HTTP: lists, filters, single events, the audit log."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,7 @@ async def test_a_cursor_walks_through_all_events_once(
     await tell(muster, people.project_id, *(run_created(f"run-{n}") for n in range(7)))
     params = {"type": "run.*", "limit": "3", "order": order}
     seen: list[int] = []
+    page: dict[str, Any] = {}
     for _ in range(3):
         page = (await people.viewer.get("/events", params=params)).json()
         assert (page["total"] is None) == ("cursor" in params)

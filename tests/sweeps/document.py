@@ -88,6 +88,14 @@ class Operation:
         schema = content.get("application/json", {}).get("schema")
         return None if schema is None else resolved(schema)
 
+    def smallest_query(self) -> dict[str, str]:
+        """Return the query parameters that are required."""
+        return {
+            p["name"]: str(example_of(p["schema"]))
+            for p in self.parameters
+            if p["in"] == "query" and p.get("required")
+        }
+
     def smallest_body(self) -> Any:
         """Return a body with what is required and nothing else."""
         return None if self.body is None else example_of(self.body)

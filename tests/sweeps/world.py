@@ -90,7 +90,11 @@ class World:
     def perform(self, operation: Operation, person: str | None = None, **options: Any) -> Answer:
         """Call an operation with ids that nobody has, unless `path` says otherwise."""
         path = options.pop("path", None) or self.path(operation)
-        return self.call(operation.method, path, person, **options)
+        params = operation.smallest_query() | options.pop("params", {})
+        answer = self.call(operation.method, path, person, params=params, **options)
+        if operation.id == "logout" and answer.status == 204 and person is not None:
+            self.sign_in(person)
+        return answer
 
     def path(self, operation: Operation, owner: str | None = None, **given: str) -> str:
         """Return the operation's path with the objects of a person, or with made-up ids."""
@@ -103,6 +107,14 @@ class World:
             else:
                 values[name] = self.object_of(owner, operation.path, name, values)
         return operation.path.format_map(values)
+
+    def path_to(self, operation: Operation, owner: str, parameter: str, value: str) -> str:
+        """Return the operation's path with one value, behind objects of a person."""
+        names = operation.path_parameters
+        given: dict[str, str] = {}
+        for name in names[: names.index(parameter)]:
+            given[name] = self.object_of(owner, operation.path, name, given)
+        return self.path(operation, **given, **{parameter: value})
 
     def object_of(
         self, person: str, path: str, parameter: str, given: dict[str, str] | None = None

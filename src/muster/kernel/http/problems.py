@@ -122,6 +122,10 @@ def validation_error(request: Request, error: Exception) -> JSONResponse:
         )
         for item in found
     ]
+    for item in items:
+        if item.type == "json_invalid":
+            # The framework gives the position as if it were a field.
+            item.loc, item.msg = ["body"], "The body is not valid JSON"
     fields = [FieldProblem(field=_field(item.loc), message=item.msg) for item in items]
     message = "; ".join(f"{f.field}: {f.message}" for f in fields[:5]) or Invalid.title
     body = build(

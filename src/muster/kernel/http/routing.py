@@ -12,10 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.routing import Router as StarletteRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from muster.kernel.errors import MethodNotAllowed
 from muster.kernel.http.idempotency import HEADER, answer_once
 
 BASE = "/api/v1"
@@ -47,6 +48,9 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
+            if self.secured and self.body_field is not None:
+                # Else the body would be read, and its faults told, before it is known who asks.
+                await request.app.state.identify(strict)
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 if (identify := getattr(request.app.state, "identify", None)) and self.secured:
@@ -126,16 +130,15 @@ class PrefixDispatch:
     """Sends a request to the routes that share its first path segments.
 
     Route matching is linear, so with hundreds of routes the last one would answer several times
-    slower than the first. One dictionary look-up leaves a handful of routes to try.
+    slower than the first. One dictionary look-up leaves a handful of routes to try. Where none of
+    them takes the method, the answer names the methods of all that have the path.
     """
 
     def __init__(self, routes: list[BaseRoute], lifespan: ASGIApp) -> None:
         groups: dict[str, list[BaseRoute]] = {}
         for route in routes:
             groups.setdefault(_segment(getattr(route, "path", "")), []).append(route)
-        self._groups = {
-            name: StarletteRouter(group, redirect_slashes=False) for name, group in groups.items()
-        }
+        self._groups = groups
         self._nothing = StarletteRouter([], redirect_slashes=False)
         self._lifespan = lifespan
 
@@ -143,8 +146,18 @@ class PrefixDispatch:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
             return
-        group = self._groups.get(_segment(scope["path"]), self._nothing)
-        await group(scope, receive, send)
+        allowed: set[str] = set()
+        for route in self._groups.get(_segment(scope["path"]), []):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+            if match is Match.PARTIAL:
+                allowed |= getattr(route, "methods", None) or set()
+        if allowed:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(allowed))})
+        await self._nothing(scope, receive, send)
 
 
 def _segment(path: str) -> str:

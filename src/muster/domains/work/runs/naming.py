@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_WORD = re.compile(r"[^\W_][\w'-]*")
+_WORD = re.compile(r"\d+(?:[.,]\d+)*%?|[^\W_][\w'-]*")
 _SMALL = frozenset(
     "a an and are as at be by do does for from how i in is it me my of on or our please "  # noqa: SIM905
     "tell that the this to was we what when where which who why with you your".split()
