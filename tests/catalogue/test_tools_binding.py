@@ -145,6 +145,17 @@ async def test_a_single_function_can_be_named(
     assert "has no function 'nothing'" in found[0][1]
 
 
+async def test_two_tools_never_share_a_name(muster: Muster, people: People, base_url: str) -> None:
+    await shop(people, base_url)
+    own = await custom(people, ENDPOINT, name="shop__getItem")
+
+    tools = await bound(muster, people, "shop", own["id"])
+
+    assert [tool.name for tool in tools][0] == "shop__getItem"
+    assert [tool.name for tool in tools][3:] == ["shop__getItem_2"]
+    assert tools[3].kind == "custom"
+
+
 async def test_the_functions_can_be_restricted(
     muster: Muster, people: People, base_url: str
 ) -> None:

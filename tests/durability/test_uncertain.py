@@ -1,5 +1,7 @@
 """Calls that must not happen twice, cut off in the middle: a person decides, every time."""
 
+from typing import Any
+
 import pytest
 
 from tests.durability.servers import call, calling

@@ -51,6 +51,12 @@ class World:
     tools: ToolServer
     workers: Workers
 
+    async def has_job(self, run: Started, segment: int = 1) -> bool:
+        """Tell whether the engine means to execute a segment of the run."""
+        engine = self.control.running.engine
+        assert engine is not None
+        return bool(await engine.known([f"{run.id}:{segment}"]))
+
     async def agent(self, *tools: str, **fields: Any) -> dict[str, Any]:
         return await make_agent(self.people.editor, tools=list(tools), **fields)
 
@@ -76,7 +82,7 @@ class World:
         columns = (Run.id, Run.status, Run.head_seq, Run.fence, Run.segment, Run.executor_id)
         async with self.control.database.read() as session:
             rows = {row[0]: row for row in await session.execute(select(*columns))}
-        return [Head(*rows[id][1:]) for id in ids]
+        return [Head(*rows[run_id][1:]) for run_id in ids]
 
     async def head(self, run: Started) -> Head:
         return (await self.heads([run]))[0]
@@ -115,9 +121,9 @@ class World:
     async def child(self, run: Started, name: str) -> Started:
         """Return the run that this one started."""
         async with self.control.database.read() as session:
-            id = await session.scalar(select(Run.id).where(Run.parent_run_id == run.id))
-        assert id is not None
-        return Started(id, name)
+            found = await session.scalar(select(Run.id).where(Run.parent_run_id == run.id))
+        assert found is not None
+        return Started(found, name)
 
     async def executor(self, run: Started) -> Worker:
         """Return the worker that has the run."""

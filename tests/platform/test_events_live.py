@@ -1,4 +1,4 @@
-"""Live events over a WebSocket, on a real server: what comes, in which order, and that nothing is lost."""
+"""Live events over a WebSocket, on a real server: what comes, in order, and with nothing lost."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -218,9 +218,9 @@ def test_other_spellings_of_the_path(world: World, operation: Operation) -> None
     path = world.path(operation)
     short = path.removeprefix("/api")
     for spelling in (path + "/", short, short + "/"):
-        for body in (None, operation.smallest_body()):
-            plain = world.perform(operation, path=path, json=body)
-            answer = world.perform(operation, path=spelling, json=body)
+        for body in (None, b"["):
+            plain = world.perform(operation, path=path, content=body)
+            answer = world.perform(operation, path=spelling, content=body)
             assert answer.status == plain.status
             if plain.status in {401, 422}:
                 problem = assert_problem(answer, plain.status)

@@ -192,4 +192,4 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
 def _meaning(parameter: str) -> str:
     """Return what a parameter of a path is, from its name: `agent_id` is the id of the agent."""
     thing, _, what = parameter.rpartition("_")
-    return f"{what.capitalize()} of the {thing.replace('_', ' ')}." if thing else "Its number."
+    return f"{what.capitalize()} of the {thing.replace('_', ' ')}." if thing else f"Its {what}."

@@ -66,6 +66,8 @@ def build(
     request_id: str | None = None,
 ) -> dict[str, Any]:
     """Return the body of a problem."""
+    if detail is None and status == Invalid.status:
+        detail = [ValidationItem(type=code, loc=["body"], msg=message)]
     return Problem(
         type=f"/problems/{code}",
         title=title,
@@ -97,7 +99,7 @@ def app_error(request: Request, error: Exception) -> JSONResponse:
         findings = [
             ValidationItem(type=known.code, loc=["body", *e.field.split(".")], msg=e.message)
             for e in known.errors
-        ] or [ValidationItem(type=known.code, loc=["body"], msg=known.detail)]
+        ] or None
     body = build(
         status=known.status,
         code=known.code,

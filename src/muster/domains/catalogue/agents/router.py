@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
@@ -76,6 +76,7 @@ async def _readiness(connection: HTTPConnection) -> Readiness:
 Reader = Annotated[AgentService, Depends(_reader)]
 Writer = Annotated[AgentService, Depends(_writer)]
 Checks = Annotated[Readiness, Depends(_readiness)]
+Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the version.")]
 
 
 @router.get("", response_model=Page[AgentOut])
@@ -183,7 +184,7 @@ async def diff_agent_versions(
     response_model=AgentVersionOut,
     responses=problems(AgentNotFound, AgentVersionNotFound),
 )
-async def get_agent_version(agents: Reader, agent_id: str, version: int) -> AgentVersion:
+async def get_agent_version(agents: Reader, agent_id: str, version: Version) -> AgentVersion:
     """Get one version of an agent's definition."""
     return await agents.version(agent_id, version)
 
@@ -192,6 +193,6 @@ async def get_agent_version(agents: Reader, agent_id: str, version: int) -> Agen
     "/{agent_id}/versions/{version}/restore",
     responses=problems(AgentNotFound, AgentVersionNotFound),
 )
-async def restore_agent_version(agents: Writer, agent_id: str, version: int) -> AgentOut:
+async def restore_agent_version(agents: Writer, agent_id: str, version: Version) -> AgentOut:
     """Make an earlier version the present one; it becomes a new version."""
     return present(await agents.restore(agent_id, version))

@@ -12,7 +12,12 @@ from muster.domains.catalogue.tools.definitions import Definition, of_builtin, o
 from muster.domains.catalogue.tools.errors import ToolUnknown
 from muster.domains.catalogue.tools.kinds import KINDS, ExpandingKind, Face
 from muster.domains.catalogue.tools.kinds.mcp import STDIO_OFF, starts_command
-from muster.domains.catalogue.tools.naming import derived_name, function_name, split_candidates
+from muster.domains.catalogue.tools.naming import (
+    derived_name,
+    free_name,
+    function_name,
+    split_candidates,
+)
 from muster.domains.catalogue.tools.references import secret_names
 from muster.domains.catalogue.tools.repository import OverrideRepository, ToolRepository
 from muster.domains.catalogue.tools.services import ToolServices
@@ -53,10 +58,14 @@ class ToolCatalogue:
             ToolConfigurationInvalid: A tool cannot be used with its configuration.
         """
         found = await self.find_all(project_id, names)
-        bound: dict[str, BoundTool] = {}
+        bound: dict[tuple[str, str], BoundTool] = {}
+        taken: set[str] = set()
         for named in found:
             for tool in self.bind_one(named, config_of(named, configs)):
-                bound.setdefault(tool.name, tool)
+                key = (named.definition.id if named.definition else "", tool.name)
+                if key not in bound:
+                    bound[key] = _renamed(tool, free_name(tool.name, taken))
+                    taken.add(bound[key].name)
         return list(bound.values())
 
     async def problems(
@@ -222,6 +231,10 @@ def config_of(named: Named, configs: Mapping[str, dict[str, Any]]) -> dict[str, 
     tool = named.definition
     keys = [named.reference, *((tool.name, tool.id, tool.title) if tool else ())]
     return next((configs[key] for key in keys if configs.get(key)), dict[str, Any]())
+
+
+def _renamed(tool: BoundTool, name: str) -> BoundTool:
+    return tool if tool.name == name else replace(tool, spec=replace(tool.spec, name=name))
 
 
 def _secret_names(named: Named, config: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from muster.domains.catalogue.tools.errors import ToolNameInvalid
 
@@ -44,6 +44,16 @@ def function_name(tool: str, function: str) -> str:
     # Names that were cut or mended could meet; a digest keeps them apart and the same for ever.
     digest = hashlib.sha256(f"{tool}\n{function}".encode()).hexdigest()[:_DIGEST]
     return f"{name[: MAX_NAME - _DIGEST - 1]}_{digest}"
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, numbered where another tool of the same agent has it."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        suffix = f"_{number}"
+        free = name[: MAX_NAME - len(suffix)] + suffix
+    return free
 
 
 def split_candidates(reference: str) -> Iterator[tuple[str, str]]:
