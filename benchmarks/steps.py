@@ -32,7 +32,7 @@ _HOW = (
 async def measure(context: Context) -> Report:
     """Measure steps."""
     report = Report(name="steps", title="Durable steps", how=_HOW)
-    rounds = context.pick(3, 2, 1)
+    rounds = context.pick(3, 1, 1)
     for kind in context.databases:
         by_processes: dict[int, float] = {}
         for processes in (1,) if kind == "sqlite" else (1, 2):

@@ -151,7 +151,7 @@ async def test_two_tools_never_share_a_name(muster: Muster, people: People, base
 
     tools = await bound(muster, people, "shop", own["id"])
 
-    assert [tool.name for tool in tools][0] == "shop__getItem"
+    assert tools[0].name == "shop__getItem"
     assert [tool.name for tool in tools][3:] == ["shop__getItem_2"]
     assert tools[3].kind == "custom"
 
