@@ -1,111 +1,153 @@
 """What a run costs beyond the model calls it makes, beside what peers take."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import httpx2
 
 from benchmarks.context import Context
 from benchmarks.databases import fresh_database
 from benchmarks.figures import Report, at_most
-from benchmarks.peers import PEERS, Peer, PeerFailed, peer_times, prepare_peers
+from benchmarks.handlers import Handlers, watched_handlers
+from benchmarks.peers import PEERS, Peer, PeerFailed, RunningPeer, prepare_peers
 from benchmarks.processes import ModelServer, model_server_process
 from benchmarks.product import Product, product, provider
 from benchmarks.timing import fit_line, median, percentile
-from muster.domains.work.journal import ACTIVE, run_topic
-from muster.domains.work.runs import RunExecutor
-from muster.engine import JobContext
 
 _MODEL_STEPS = (1, 3, 6)
 _PROMPT = "What is 6*7?"
 _WARM_UP = 3
-_ACTIVE = {status.value for status in ACTIVE}
+_RUN_BAR, _STEP_BAR = at_most(15), at_most(8)
 _HOW = (
     "Runs of an agent with a calculator, one after the other, against a scripted model server in a "
     "process of its own: with 1, 3 and 6 model calls and a call of the calculator between two of "
     "them, on SQLite with journal, gate and durable engine. A run is timed from sending `POST "
     "/executions` to the commit of its end. The bare calls are the very bodies that the run sent, "
-    "sent again by httpx2 over a kept connection with the streamed answer read to its end, in turn "
-    "with the runs. Overhead is the difference; a line fitted through the three medians divides it "
-    "into what each run costs and what each model call, with the tool call before it, adds. Peers "
-    "are timed from starting an agent to its answer, without durability, journal or gate."
+    "sent again by httpx2 over a kept connection with the answer read to its end, after each run. "
+    "Overhead is the difference; a line fitted through the three medians divides it into what each "
+    "run costs and what each model call, with the tool call before it, adds. Computing is the CPU "
+    "time of the process, which other programs on the machine disturb less. Peers take turns with "
+    "Muster; they are timed from starting an agent to its answer, without journal, gate or "
+    "durability, against the bare calls of their own bodies."
 )
 
 
-@dataclass(slots=True)
-class _Times:
-    """Milliseconds of runs with one number of model calls, and of the same calls made barely."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Milliseconds that something took, and how many of them the process computed."""
 
-    runs: list[float] = field(default_factory=list[float])
-    bare: list[float] = field(default_factory=list[float])
+    ms: float
+    cpu_ms: float
+
+
+class Subject(Protocol):
+    """What runs an agent."""
+
+    title: str
+
+    async def run(self) -> Taken:
+        """Let the agent answer the prompt once."""
+        ...
+
+
+@dataclass(slots=True)
+class Times:
+    """Runs with one number of model calls, and the same calls made barely; `bodies` are these."""
+
+    bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    runs: list[Taken] = field(default_factory=list[Taken])
+    bare: list[Taken] = field(default_factory=list[Taken])
 
     def overhead(self, percent: float) -> float:
         """Return the overhead of a run at a percentile; the bare calls count by their median."""
-        return percentile(self.runs, percent) - median(self.bare)
+        return percentile([t.ms for t in self.runs], percent) - median(t.ms for t in self.bare)
+
+    def computing(self) -> float:
+        """Return the median of what a run computes beyond its bare calls."""
+        return median(t.cpu_ms for t in self.runs) - median(t.cpu_ms for t in self.bare)
+
+
+Found = dict[int, Times]
 
 
 async def measure(context: Context) -> Report:
     """Measure the overhead."""
     report = Report(name="overhead", title="Overhead over bare model calls", how=_HOW)
+    missing = await asyncio.to_thread(prepare_peers, context)
+    for peer in PEERS:
+        if peer.name in missing:
+            report.notes.append(f"{peer.title}: not installed: run with --with-peers")
     with context.scratch() as folder:
         async with model_server_process(folder) as server:
-            with provider(server.base_url):
-                async with (
-                    fresh_database("sqlite", folder) as url,
-                    product(url, folder, engine="work") as muster,
-                ):
-                    per_run, per_step = await _measure_muster(context, report, server, muster)
-            await _measure_peers(context, report, server, per_run, per_step)
+            installed = [peer for peer in PEERS if peer.name not in missing]
+            await _measure_all(context, report, server, folder, installed)
     return report
 
 
-async def _measure_muster(
-    context: Context, report: Report, server: ModelServer, muster: Product
-) -> tuple[float, float]:
-    agent_id = await _make_agent(muster.client)
-    found: dict[int, _Times] = {}
-    starts = _Starts()
-    async with httpx2.AsyncClient() as bare:
-        for calls in _MODEL_STEPS:
-            context.say(f"runs of {calls} model calls")
-            times = found[calls] = _Times()
-            await server.call_tools(calls - 1)
-            await _run(muster, agent_id)
-            bodies = await server.bodies()
-            assert len(bodies) == calls, f"expected {calls} model calls, saw {len(bodies)}"
-            for number in range(_WARM_UP + context.pick(100, 30, 2)):
-                with starts.watched(keep=number >= _WARM_UP):
-                    elapsed = await _run(muster, agent_id)
-                by_hand = await _call(bare, server, bodies)
-                if number >= _WARM_UP:
-                    times.runs.append(elapsed)
-                    times.bare.append(by_hand)
-    for calls, times in found.items():
-        name = f"run of {calls} model call{'s' if calls > 1 else ''}"
-        report.add(f"{name}, p50", percentile(times.runs, 50), "ms")
-        report.add(f"{name}, bare calls, p50", percentile(times.bare, 50), "ms")
-        report.add(f"{name}, overhead p50", times.overhead(50), "ms")
-        report.add(f"{name}, overhead p95", times.overhead(95), "ms")
-    per_run, per_step = _fitted(found)
-    report.add("overhead of a run, p50", per_run, "ms", at_most(15))
-    report.add("overhead of a model step and the tool step before it, p50", per_step, "ms", _STEP)
-    report.add("from the request to the handler's start, p50", percentile(starts.ms, 50), "ms")
-    report.add("from the request to the handler's start, p99", percentile(starts.ms, 99), "ms")
-    return per_run, per_step
+async def _measure_all(
+    context: Context, report: Report, server: ModelServer, folder: Path, peers: list[Peer]
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(provider(server.base_url))
+        handlers = stack.enter_context(watched_handlers())
+        url = await stack.enter_async_context(fresh_database("sqlite", folder))
+        assembled = await stack.enter_async_context(product(url, folder, engine="work"))
+        muster = MusterSubject(assembled, handlers, await _make_agent(assembled.client))
+        measuring = Measuring(context, server, await stack.enter_async_context(_client()))
+        found = {muster.title: await measuring.prepare(muster)}
+        others: dict[str, tuple[Peer, RunningPeer]] = {}
+        for peer in peers:
+            try:
+                other = stack.enter_context(RunningPeer.started(peer, server.base_url, folder))
+                found[other.title] = await measuring.prepare(PeerSubject(other))
+                others[other.title] = (peer, other)
+            except PeerFailed as failure:
+                report.notes.append(f"{peer.title}: {failure}")
+        subjects: list[Subject] = [muster, *(PeerSubject(other) for _, other in others.values())]
+        for number in range(_WARM_UP + context.pick(100, 30, 1)):
+            if number % 10 == _WARM_UP:
+                context.say(f"round {number - _WARM_UP + 1}")
+            keep = number >= _WARM_UP
+            await measuring.take_turns(subjects, found, keep=keep)
+            if not keep:
+                muster.starts.clear()
+    ours = found.pop(muster.title)
+    _tell(report, ours, muster.starts)
+    for title, times in found.items():
+        _tell_of_peer(report, title, times, ours, is_bar=others[title][0].is_bar)
 
 
-_STEP = at_most(8)
+def _client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(timeout=60)
 
 
-def _fitted(found: dict[int, _Times]) -> tuple[float, float]:
-    """Return overhead of a run and of a model call, from runs of several lengths.
+class MusterSubject:
+    """The product in this process, asked through its API."""
 
-    The first model call has no tool call before it, so that a run's share is what is left when no
-    more calls are added: the line at one call, less one call's share.
-    """
-    return fit_line([(calls, times.overhead(50)) for calls, times in found.items()])
+    title = "Muster"
+
+    def __init__(self, muster: Product, handlers: Handlers, agent_id: str) -> None:
+        self._muster, self._handlers = muster, handlers
+        self._body = {"agent_id": agent_id, "inputs": {"prompt": _PROMPT}}
+        self.starts: list[float] = []
+        """Milliseconds from asking for a run to the begin of its handler."""
+
+    async def run(self) -> Taken:
+        """Execute a run, from asking for it to its end."""
+        cpu, asked = time.process_time(), time.perf_counter()
+        answer = await self._muster.client.post("/executions", json=self._body)
+        run_id: str = answer.raise_for_status().json()["execution_id"]
+        begun, ended = await self._handlers.ended(run_id)
+        cpu = time.process_time() - cpu
+        self.starts.append((begun - asked) * 1000)
+        found = (await self._muster.client.get(f"/executions/{run_id}")).json()
+        if found["status"] != "completed":
+            raise AssertionError(f"the run {found['status']}: {found['error']}")
+        return Taken((ended - asked) * 1000, cpu * 1000)
 
 
 async def _make_agent(client: httpx2.AsyncClient) -> str:
@@ -118,113 +160,106 @@ async def _make_agent(client: httpx2.AsyncClient) -> str:
         "tools": ["calculator"],
     }
     answer = await client.post("/agents", json=body)
-    answer.raise_for_status()
-    return str(answer.json()["id"])
+    return str(answer.raise_for_status().json()["id"])
 
 
-async def _run(muster: Product, agent_id: str) -> float:
-    """Execute a run; return the milliseconds from asking for it to its end."""
-    body = {"agent_id": agent_id, "inputs": {"prompt": _PROMPT}}
-    live = muster.muster.live
-    begun = time.perf_counter()
-    answer = await muster.client.post("/executions", json=body)
-    answer.raise_for_status()
-    run_id = answer.json()["execution_id"]
-    async with live.subscribe(run_topic(run_id)) as messages:
-        # It may have ended before anybody listened, if ever the engine is that fast.
-        shown = None
-        while shown is None:
-            message = await messages.get(timeout_s=5)
-            status = (message or {}).get("status")
-            if message is None:
-                status = (await muster.client.get(f"/executions/{run_id}")).json()["status"]
-            shown = status if status and status not in _ACTIVE else None
-    elapsed = (time.perf_counter() - begun) * 1000
-    if shown != "completed":
-        raise AssertionError((await muster.client.get(f"/executions/{run_id}")).text)
-    return elapsed
+class PeerSubject:
+    """A peer in a process of its own."""
+
+    def __init__(self, peer: RunningPeer) -> None:
+        self._peer, self.title = peer, peer.title
+
+    async def run(self) -> Taken:
+        """Let the peer answer once."""
+        return Taken(*await asyncio.to_thread(self._peer.answer, _PROMPT))
 
 
-async def _call(client: httpx2.AsyncClient, server: ModelServer, bodies: list[Any]) -> float:
-    """Make the same model calls without anything else; return the milliseconds they took."""
-    begun = time.perf_counter()
-    for body in bodies:
-        address = f"{server.base_url}/chat/completions"
-        async with client.stream("POST", address, json=body) as answer:
-            answer.raise_for_status()
-            async for _ in answer.aiter_lines():
-                pass
-    return (time.perf_counter() - begun) * 1000
+class Measuring:
+    """Lets subjects take turns, each followed by the bare calls of its own bodies."""
 
+    def __init__(self, context: Context, server: ModelServer, client: httpx2.AsyncClient) -> None:
+        self._context, self._server, self._client = context, server, client
 
-class _Starts:
-    """When handlers of runs start, against when the runs were asked for."""
-
-    def __init__(self) -> None:
-        self.ms: list[float] = []
-
-    def watched(self, *, keep: bool) -> "_Watch":
-        return _Watch(self.ms if keep else [])
-
-
-class _Watch:
-    """Notes the time from entering the block to the first start of a handler in it."""
-
-    def __init__(self, times: list[float]) -> None:
-        self._times = times
-
-    def __enter__(self) -> None:
-        begun, times = time.perf_counter(), self._times
-        self._original = original = RunExecutor.handle
-
-        async def handle(executor: RunExecutor, job: JobContext) -> None:
-            times.append((time.perf_counter() - begun) * 1000)
-            await original(executor, job)
-
-        RunExecutor.handle = handle
-
-    def __exit__(self, *_: object) -> None:
-        RunExecutor.handle = self._original
-
-
-async def _measure_peers(
-    context: Context, report: Report, server: ModelServer, per_run: float, per_step: float
-) -> None:
-    missing = await asyncio.to_thread(prepare_peers, context)
-    for peer in PEERS:
-        if peer.name in missing:
-            report.notes.append(f"{peer.title}: not installed: run with --with-peers")
-            continue
-        try:
-            found = await _peer(context, server, peer)
-        except PeerFailed as failure:
-            report.notes.append(f"{peer.title}: {failure}")
-            continue
-        its_run, its_step = _fitted(found)
-        for calls, times in found.items():
-            name = f"{peer.title}, {calls} model call{'s' if calls > 1 else ''}"
-            report.add(f"{name}, overhead p50", times.overhead(50), "ms")
-        report.add(f"{peer.title}, overhead of a run, p50", its_run, "ms")
-        report.add(f"{peer.title}, overhead of a model step, p50", its_step, "ms")
-        longest = _MODEL_STEPS[-1]
-        ours, its = per_run + longest * per_step, its_run + longest * its_step
-        bar = at_most(1) if peer.is_bar else None
-        report.add(f"Muster to {peer.title}, run of {longest} model calls", ours / its, "times", bar)
-
-
-async def _peer(context: Context, server: ModelServer, peer: Peer) -> dict[int, _Times]:
-    found: dict[int, _Times] = {}
-    count = context.pick(30, 10, 2)
-    async with httpx2.AsyncClient() as bare:
+    async def prepare(self, subject: Subject) -> Found:
+        """Let a subject run once at each length, to see what it asks."""
+        self._context.say(subject.title)
+        found: Found = {}
         for calls in _MODEL_STEPS:
-            context.say(f"{peer.title}, {calls} model calls")
-            await server.call_tools(calls - 1)
-            runs = await asyncio.to_thread(peer_times, peer, server.base_url, _PROMPT, count)
-            bodies = await server.bodies()
-            if len(bodies) < calls * count:
-                raise PeerFailed(f"made {len(bodies)} model calls instead of {calls * count}")
-            last = bodies[-calls:]
-            by_hand = [await _call(bare, server, last) for _ in range(count)]
-            found[calls] = _Times(runs[_WARM_UP:] or runs, by_hand)
-    return found
+            await self._script(calls)
+            await subject.run()
+            bodies = await self._server.bodies()
+            if len(bodies) != calls:
+                raise PeerFailed(f"it made {len(bodies)} model calls instead of {calls}")
+            found[calls] = Times(bodies)
+        return found
 
+    async def take_turns(
+        self, subjects: list[Subject], found: dict[str, Found], *, keep: bool
+    ) -> None:
+        """Measure one run of each length of each subject."""
+        for calls in _MODEL_STEPS:
+            await self._script(calls)
+            for subject in subjects:
+                times = found[subject.title][calls]
+                taken, by_hand = await subject.run(), await self._call(times.bodies)
+                if keep:
+                    times.runs.append(taken)
+                    times.bare.append(by_hand)
+
+    async def _script(self, calls: int) -> None:
+        """Let the model ask for a sum each time before its last answer."""
+        sums = [
+            {"tool_calls": [{"name": "calculator", "arguments": {"expression": f"{n}+{n}"}}]}
+            for n in range(1, calls)
+        ]
+        await self._server.answer_by_turn([*sums, {"text": "It is 42."}])
+
+    async def _call(self, bodies: list[dict[str, Any]]) -> Taken:
+        """Make model calls and nothing else."""
+        cpu, begun = time.process_time(), time.perf_counter()
+        for body in bodies:
+            address = f"{self._server.base_url}/chat/completions"
+            async with self._client.stream("POST", address, json=body) as answer:
+                answer.raise_for_status()
+                async for _ in answer.aiter_bytes():
+                    pass
+        elapsed = time.perf_counter() - begun
+        return Taken(elapsed * 1000, (time.process_time() - cpu) * 1000)
+
+
+def _fitted(found: Found) -> tuple[float, float]:
+    """Return the overhead of a run and of a model call, from runs of several lengths."""
+    return fit_line([(calls, times.overhead(50)) for calls, times in found.items()])
+
+
+def _named(calls: int) -> str:
+    return f"run of {calls} model call{'s' if calls > 1 else ''}"
+
+
+def _tell(report: Report, found: Found, starts: list[float]) -> None:
+    for calls, times in found.items():
+        report.add(f"{_named(calls)}, p50", median(t.ms for t in times.runs), "ms")
+        report.add(f"{_named(calls)}, bare calls p50", median(t.ms for t in times.bare), "ms")
+        report.add(f"{_named(calls)}, overhead p50", times.overhead(50), "ms")
+        report.add(f"{_named(calls)}, overhead p95", times.overhead(95), "ms")
+    per_run, per_step = _fitted(found)
+    report.add("overhead of a run, p50", per_run, "ms", _RUN_BAR)
+    report.add("overhead of a model step, p50", per_step, "ms", _STEP_BAR)
+    computing = fit_line([(calls, times.computing()) for calls, times in found.items()])
+    report.add("computing of a run, p50", computing[0], "ms")
+    report.add("computing of a model step, p50", computing[1], "ms")
+    report.add("from the request to the handler's begin, p50", percentile(starts, 50), "ms")
+    report.add("from the request to the handler's begin, p99", percentile(starts, 99), "ms")
+
+
+def _tell_of_peer(
+    report: Report, title: str, found: Found, ours: Found, *, is_bar: bool
+) -> None:
+    per_run, per_step = _fitted(found)
+    longest = max(found)
+    its = found[longest].overhead(50)
+    report.add(f"{title}, overhead of a run, p50", per_run, "ms")
+    report.add(f"{title}, overhead of a model step, p50", per_step, "ms")
+    report.add(f"{title}, {_named(longest)}, overhead p50", its, "ms")
+    bar = at_most(1) if is_bar else None
+    report.add(f"Muster to {title}, overhead, {_named(longest)}", ours[longest].overhead(50) / its, "times", bar)

@@ -1,19 +1,19 @@
 """Other libraries that run agents, in a virtual environment of their own."""
 
-import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.context import Context
-from benchmarks.processes import ROOT, environment
+from benchmarks.processes import ROOT, DidNotAnswer, answer_of, environment, process, tell
 
 FOLDER = ROOT / ".bench" / "venv"
 _PYTHON = FOLDER / "bin" / "python"
 _INSTALL_S = 1800
-_RUN_S = 600
 
 _QUIET = {
     "CREWAI_DISABLE_TELEMETRY": "true",
@@ -74,24 +74,37 @@ def _install(peers: list[Peer]) -> None:
     subprocess.run([*pip, *packages], check=True, timeout=_INSTALL_S)
 
 
-def version_of(peer: Peer) -> str:
-    """Return the installed release of a peer."""
+class RunningPeer:
+    """A peer's program: it answers a prompt for each line it is given."""
+
+    def __init__(self, peer: Peer, started: subprocess.Popen[str], log: Path) -> None:
+        self.title = f"{peer.title} {_version_of(peer)}"
+        self._started, self._log = started, log
+
+    @classmethod
+    @contextmanager
+    def started(cls, peer: Peer, base_url: str, folder: Path) -> Iterator["RunningPeer"]:
+        """Run the program of a peer while the block lasts."""
+        log = folder / f"{peer.name}.log"
+        command = [str(_PYTHON), str(peer.program), base_url]
+        env = environment(
+            **_QUIET, OPENAI_API_KEY="sk-benchmark", OPENAI_BASE_URL=base_url, HOME=str(folder)
+        )
+        with process(command, log, env=env, pipes=True) as started:
+            yield cls(peer, started, log)
+
+    def answer(self, prompt: str) -> tuple[float, float]:
+        """Let the peer answer; return the milliseconds it took and those it computed."""
+        try:
+            tell(self._started, prompt)
+            ms, cpu_ms = answer_of(self._started, self._log)
+        except (OSError, DidNotAnswer) as error:
+            said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise PeerFailed(f"its program failed: {(said or ['nothing'])[-1][:300]}") from error
+        return ms, cpu_ms
+
+
+def _version_of(peer: Peer) -> str:
     name = peer.packages[0].replace("-", "_")
     (folder,) = FOLDER.glob(f"lib/python*/site-packages/{name}-*.dist-info")
     return folder.name.removesuffix(".dist-info").rpartition("-")[2]
-
-
-def peer_times(peer: Peer, base_url: str, prompt: str, count: int) -> list[float]:
-    """Let a peer answer the prompt so many times; return the milliseconds that each took."""
-    command = [str(_PYTHON), str(peer.program), base_url, prompt, str(count)]
-    env = environment(**_QUIET, OPENAI_API_KEY="sk-benchmark", OPENAI_BASE_URL=base_url)
-    try:
-        done = subprocess.run(
-            command, env=env, cwd=FOLDER, capture_output=True, text=True, timeout=_RUN_S, check=True
-        )
-    except subprocess.CalledProcessError as error:
-        said = str(error.stderr).strip().splitlines() or ["nothing"]
-        raise PeerFailed(f"its program failed: {said[-1][:300]}") from error
-    except subprocess.TimeoutExpired as error:
-        raise PeerFailed(f"its program did not end within {_RUN_S} s") from error
-    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]

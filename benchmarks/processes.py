@@ -161,9 +161,9 @@ class ModelServer:
             await asyncio.sleep(0.02)
         raise DidNotAnswer("The scripted model server did not answer.")
 
-    async def call_tools(self, rounds: int) -> None:
-        """Let every conversation call tools so many times before its last answer."""
-        script = {"select": "tools", "rounds": rounds, "text": "Done."}
+    async def answer_by_turn(self, replies: list[dict[str, Any]]) -> None:
+        """Give every conversation these answers, one for each turn."""
+        script = {"select": "turn", "replies": replies}
         (await self._client.post("/_script", json=script)).raise_for_status()
         await self._client.post("/_reset")
 

@@ -11,6 +11,7 @@ import httpx2
 from benchmarks.databases import settings_for
 from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import EngineMode
+from muster.kernel.logging import configure_logging
 from tests.support.accounts import Accounts, make_accounts
 
 
@@ -26,6 +27,7 @@ class Product:
 @asynccontextmanager
 async def product(url: str, folder: Path, *, engine: EngineMode) -> AsyncIterator[Product]:
     """Assemble the product on a fresh database."""
+    configure_logging(level="WARNING", json=True)
     async with Muster(settings_for(url, folder), engine=engine) as muster:
         accounts = await make_accounts(muster)
         transport = httpx2.ASGITransport(muster.app, raise_app_exceptions=True)

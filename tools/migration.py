@@ -86,7 +86,13 @@ async def _write(message: str, number: str, *, first: bool) -> Path:
     def generate(connection: Connection) -> Path:
         # New tables need no batches, which exist to alter tables where that is not supported.
         config = configuration(connection=connection, metadata=metadata, render_as_batch=not first)
-        script: Any = command.revision(config, message, autogenerate=True, rev_id=number)
+        script: Any = command.revision(
+            config,
+            message,
+            autogenerate=True,
+            rev_id=number,
+            process_revision_directives=_refuse_nothing,
+        )
         return Path(script.path)
 
     with TemporaryDirectory() as folder:
@@ -100,6 +106,11 @@ async def _write(message: str, number: str, *, first: bool) -> Path:
     _tidy(path)
     await _try(path)
     return path
+
+
+def _refuse_nothing(_: Any, __: Any, directives: list[Any]) -> None:
+    if directives[0].upgrade_ops.is_empty():
+        raise SystemExit("The tables are as the newest revision leaves them.")
 
 
 def _tidy(path: Path) -> None:

@@ -1,14 +1,14 @@
-"""Answers a prompt with CrewAI: `python crewai.py BASE_URL PROMPT COUNT` prints milliseconds.
+"""Answers prompts with CrewAI: `python crewai.py BASE_URL`, a prompt on each line of its input.
 
-Runs in the peers' environment, which knows nothing of this project.
+Prints the milliseconds that each answer took and those that were computed. Runs in the peers'
+environment, which knows nothing of this project.
 """
 
 import json
 import sys
 import time
 
-# This file has the name of what it imports.
-sys.path.pop(0)
+sys.path.pop(0)  # this file has the name of what it imports
 
 from crewai import LLM, Agent, Crew, Task
 from crewai.tools import tool
@@ -16,13 +16,14 @@ from crewai.tools import tool
 
 @tool("calculator")
 def calculator(expression: str) -> str:
-    """Compute an arithmetic expression."""
-    return str(len(expression))
+    """Compute a sum."""
+    return str(sum(int(part) for part in expression.split("+")))
 
 
 def main() -> None:
-    base_url, prompt, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    llm = LLM(model="openai/gpt-4o-mini", base_url=base_url, api_key="sk-benchmark")
+    # What it prints for people must not stand between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    llm = LLM(model="openai/gpt-4o-mini", base_url=sys.argv[1], api_key="sk-benchmark")
     agent = Agent(
         role="Calculator",
         goal="Answer questions about numbers",
@@ -32,14 +33,13 @@ def main() -> None:
         verbose=False,
         cache=False,
     )
-    times: list[float] = []
-    for _ in range(count):
-        task = Task(description=prompt, expected_output="An answer", agent=agent)
-        crew = Crew(agents=[agent], tasks=[task], verbose=False, cache=False)
-        begun = time.perf_counter()
-        crew.kickoff()
-        times.append((time.perf_counter() - begun) * 1000)
-    print(json.dumps(times))
+    for line in sys.stdin:
+        cpu, begun = time.process_time(), time.perf_counter()
+        task = Task(description=line.strip(), expected_output="An answer", agent=agent)
+        Crew(agents=[agent], tasks=[task], verbose=False, cache=False).kickoff()
+        elapsed = time.perf_counter() - begun
+        taken = (elapsed * 1000, (time.process_time() - cpu) * 1000)
+        print(json.dumps(taken), file=answers, flush=True)
 
 
 main()

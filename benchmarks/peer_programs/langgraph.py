@@ -1,6 +1,7 @@
-"""Answers a prompt with LangGraph: `python langgraph.py BASE_URL PROMPT COUNT` prints milliseconds.
+"""Answers prompts with LangGraph: `python langgraph.py BASE_URL`, a prompt on each line of its input.
 
-Runs in the peers' environment, which knows nothing of this project.
+Prints the milliseconds that each answer took and those that were computed. Runs in the peers'
+environment, which knows nothing of this project.
 """
 
 import json
@@ -8,8 +9,7 @@ import sys
 import time
 import warnings
 
-# This file has the name of what it imports.
-sys.path.pop(0)
+sys.path.pop(0)  # this file has the name of what it imports
 warnings.simplefilter("ignore")
 
 from langchain_core.tools import tool
@@ -19,20 +19,18 @@ from langgraph.prebuilt import create_react_agent
 
 @tool
 def calculator(expression: str) -> str:
-    """Compute an arithmetic expression."""
-    return str(len(expression))
+    """Compute a sum."""
+    return str(sum(int(part) for part in expression.split("+")))
 
 
 def main() -> None:
-    base_url, prompt, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    model = ChatOpenAI(model="gpt-4o-mini", base_url=base_url, api_key="sk-benchmark")
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=sys.argv[1], api_key="sk-benchmark")
     agent = create_react_agent(model, [calculator], prompt="You are careful.")
-    times: list[float] = []
-    for _ in range(count):
-        begun = time.perf_counter()
-        agent.invoke({"messages": [("user", prompt)]})
-        times.append((time.perf_counter() - begun) * 1000)
-    print(json.dumps(times))
+    for line in sys.stdin:
+        cpu, begun = time.process_time(), time.perf_counter()
+        agent.invoke({"messages": [("user", line.strip())]})
+        elapsed = time.perf_counter() - begun
+        print(json.dumps((elapsed * 1000, (time.process_time() - cpu) * 1000)), flush=True)
 
 
 main()

@@ -65,7 +65,7 @@ async def test_a_frozen_worker_comes_back_too_late(world: World) -> None:
     first = await world.executor(run)
 
     await freeze(world, first)
-    run.kills = 1
+    run.kills, run.finished = 1, set(await world.keys(run))
     await world.until_asked(run, "t1.0", 2)
     second = await world.executor(run)
     assert second is not first
@@ -73,7 +73,6 @@ async def test_a_frozen_worker_comes_back_too_late(world: World) -> None:
     await world.until_asked(run, "t2.0")
     taken = await world.head(run)
     assert (taken.fence, taken.seq) == (2, 4)
-    run.finished = set(await world.keys(run))
 
     # The answer of the tool lies in the first one's socket: it goes on as if nothing had been.
     first.signal(signal.SIGCONT)

@@ -1,13 +1,16 @@
 """The program: its commands, its options, how it refuses."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import pytest
 import typer
 import typer.main
+from typer.testing import CliRunner
 
 from muster import __version__
 from muster.entrypoints.cli.main import app
@@ -50,8 +53,8 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...], em
     assert f"muster {' '.join(path)}" in text.split("Example: ")[1]
 
 
-def test_the_program_without_a_command_lists_them(empty: Local) -> None:
-    result = empty.call()
+def test_the_program_without_a_command_lists_them() -> None:
+    result = CliRunner().invoke(app, [])
     for name in ("serve", "run", "runs", "doctor"):
         assert name in result.output
 
@@ -61,7 +64,9 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys, muster.entrypoints.cli.main; "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -134,3 +139,36 @@ def test_a_folder_that_cannot_be_used_is_told(empty: Local) -> None:
     result = empty.call("runs", "list")
     assert result.exit_code == 2  # a usage error of the option itself
     assert "--data-dir" in result.stderr
+
+
+def test_the_schema_is_made_and_shown(empty: Local) -> None:
+    result = empty.call("db", "current")
+    assert result.exit_code == 1
+    assert "has no schema" in result.stdout
+    assert "went from nothing to" in empty.ok("db", "upgrade")
+    assert "already, the newest" in empty.ok("db", "upgrade")
+    assert empty.call("db", "current").exit_code == 0
+
+
+@pytest.mark.parametrize("version", ["", "9999"])
+def test_a_schema_of_another_release_is_refused(version: str, local: Local) -> None:
+    statement = (
+        "UPDATE alembic_version SET version_num = ?"
+        if version
+        else "DELETE FROM alembic_version WHERE ? = ''"
+    )
+    with closing(sqlite3.connect(local.folder / "muster.db")) as connection, connection:
+        connection.execute(statement, (version,))
+    result = local.call("runs", "list")
+    assert result.exit_code == 1
+    assert "muster db upgrade" in result.stderr
+    assert "fail" in local.call("doctor").stdout
+    assert local.call("doctor").exit_code == 1
+
+
+def test_a_newer_schema_is_not_touched(local: Local) -> None:
+    with closing(sqlite3.connect(local.folder / "muster.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    result = local.call("db", "upgrade")
+    assert result.exit_code == 1
+    assert "A newer release made it" in result.stderr

@@ -72,9 +72,7 @@ def test_approve_and_resume(guarded: Local, writer: Path) -> None:
     assert "approved" in guarded.ok("approvals", "list", "--all")
 
 
-def test_a_run_that_still_waits_is_resumed_up_to_the_question(
-    guarded: Local, writer: Path
-) -> None:
+def test_a_run_that_still_waits_is_resumed_up_to_the_question(guarded: Local, writer: Path) -> None:
     result = guarded.call("runs", "resume", start(guarded, writer))
     assert result.exit_code == 3
 

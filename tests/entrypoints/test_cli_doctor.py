@@ -148,7 +148,7 @@ def test_disk_space(
     megabytes: int, state: str, empty: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = Usage(10**12, 0, megabytes * 2**20)
-    monkeypatch.setattr(checking.shutil, "disk_usage", lambda _: usage)  # pyright: ignore[reportPrivateImportUsage]
+    monkeypatch.setattr(checking.shutil, "disk_usage", lambda _: usage)
     assert findings(empty, code=int(state == "fail"))["disk"]["state"] == state
 
 
@@ -167,5 +167,5 @@ def test_layers_of_the_sandbox_that_are_missing(
 
 
 def test_an_old_python(monkeypatch: pytest.MonkeyPatch, empty: Local) -> None:
-    monkeypatch.setattr(checking.sys, "version_info", (3, 10, 2))  # pyright: ignore[reportPrivateImportUsage]
+    monkeypatch.setattr(checking.sys, "version_info", (3, 10, 2))
     assert checking._python().state == "fail"

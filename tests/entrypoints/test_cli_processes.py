@@ -24,7 +24,8 @@ def slow(scripted: ScriptedServer, tmp_path: Path) -> Path:
     scripted.script = Script(select="call", replies=[CALCULATE, Reply(hang=True), DONE])
     path = tmp_path / "slow.yaml"
     path.write_text(
-        "name: Slow\nkey: slow\nllm: openai/scripted-large\ntools: [calculator]\nprompt: Calculate.\n"
+        "name: Slow\nkey: slow\nllm: openai/scripted-large\ntools: [calculator]\n"
+        "prompt: Calculate.\n"
     )
     return path
 

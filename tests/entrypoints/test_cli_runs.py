@@ -54,9 +54,9 @@ def test_what_is_not_there_is_told(arguments: list[str], said: str, local: Local
 
 
 def test_a_run_is_found_by_either_end_of_its_id(local: Local) -> None:
-    id = str(newest(local)["id"])
-    for reference in (id, id[:10], id[-6:], id[-6:].upper()):
-        assert json.loads(local.ok("runs", "show", reference, "--json"))["id"] == id
+    run_id = str(newest(local)["id"])
+    for reference in (run_id, run_id[:10], run_id[-6:], run_id[-6:].upper()):
+        assert json.loads(local.ok("runs", "show", reference, "--json"))["id"] == run_id
 
 
 def test_an_end_that_several_ids_share_is_refused(local: Local) -> None:
@@ -74,11 +74,11 @@ def test_show_tells_what_happened(local: Local) -> None:
 
 
 def test_the_trace_has_every_step_with_its_hash(local: Local) -> None:
-    id = str(newest(local)["id"])
-    shown = json.loads(local.ok("runs", "show", id, "--trace", "--json"))
+    run_id = str(newest(local)["id"])
+    shown = json.loads(local.ok("runs", "show", run_id, "--trace", "--json"))
     spans = shown["trace"]["spans"]
     assert [span["seq"] for span in spans] == list(range(1, shown["steps"] + 1))
-    text = local.ok("runs", "show", id, "--trace")
+    text = local.ok("runs", "show", run_id, "--trace")
     assert all(span["hash"] in text for span in spans)
 
 

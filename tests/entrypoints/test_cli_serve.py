@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -28,11 +30,12 @@ def address(server: Program) -> str:
     return found[1]
 
 
-def signed_in(url: str, password: str = PASSWORD) -> httpx2.Client:
-    client = httpx2.Client(base_url=f"{url}/api/v1", timeout=60)
-    tokens = client.post("/auth/login", json={"email": EMAIL, "password": password}).json()
-    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-    return client
+@contextmanager
+def signed_in(url: str, password: str = PASSWORD) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=f"{url}/api/v1", timeout=60) as client:
+        tokens = client.post("/auth/login", json={"email": EMAIL, "password": password}).json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        yield client
 
 
 def refused(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,7 +121,8 @@ def test_runs_in_flight_outlive_a_server_that_is_killed_and_one_that_is_stopped(
     scripted.script = Script(select="call", replies=[calculate, hang, hang, done])
     file = tmp_path / "slow.yaml"
     file.write_text(
-        "name: Slow\nkey: slow\nllm: openai/scripted-large\ntools: [calculator]\nprompt: Calculate\n"
+        "name: Slow\nkey: slow\nllm: openai/scripted-large\ntools: [calculator]\n"
+        "prompt: Calculate.\n"
     )
     local.ok("agents", "import", str(file))
     arguments = ("--data-dir", str(local.folder), "serve", "--port", "0")
@@ -152,10 +156,9 @@ def test_a_run_beside_a_server_is_executed_in_its_own_process(
     scripted.script = Script(rounds=0, text="Done here.")
     file = tmp_path / "quick.yaml"
     file.write_text("name: Quick\nkey: quick\nllm: openai/scripted-large\nprompt: Hello\n")
-    # The server knows no provider: only the process of the command can call this model.
-    server_environment = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
     arguments = ("--data-dir", str(local.folder), "serve", "--port", "0")
-    with program(*arguments, **server_environment) as server:
+    # The server knows no provider: only the process of the command can call this model.
+    with program(*arguments, OPENAI_API_KEY="", OPENAI_BASE_URL="") as server:
         address(server)
         assert local.run(str(file))["result"] == "Done here."
         server.signal(signal.SIGTERM)

@@ -49,7 +49,9 @@ def test_the_example_is_installed_and_run_once(empty: Local) -> None:
 
     with program(*arguments) as server:
         said = server.wait_for("--input question=")
-        assert f"The example was run before: {run['name']} ({run['id']}). It is not run again." in said
+        assert (
+            f"The example was run before: {run['name']} ({run['id']}). It is not run again." in said
+        )
         server.kill()
     assert len(json.loads(empty.ok("runs", "list", "--json"))) == 1
     assert len(json.loads(empty.ok("agents", "list", "--json"))) == 1

@@ -19,7 +19,12 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sweeps", daemon=True)
+        self._ended = self._loop.create_future()
+        # Not `run_forever`: pools of threads live as long as the task that the loop runs.
+        work = (self._ended,)
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=work, name="sweeps", daemon=True
+        )
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -28,7 +33,7 @@ class Loop:
 
     def close(self) -> None:
         """End the loop."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set_result, None)
         self._thread.join(_PATIENCE_S)
         self._loop.close()
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from muster.kernel.ids import new_id
-from muster.platform.access import PLATFORM_SCOPES, PROJECT_SCOPES
 from tests.sweeps.calling import Answer
 from tests.sweeps.document import APP, OPERATIONS, Operation, each
 from tests.sweeps.factories import factory_of
@@ -16,13 +15,8 @@ from tests.sweeps.world import LADDER, World, scopes_held
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 GUARDED = [o for o in OPERATIONS if not o.is_public]
-OF_PROJECTS = [
-    o
-    for o in GUARDED
-    if set(o.scopes)
-    & {s for scopes in (*PROJECT_SCOPES.values(), *PLATFORM_SCOPES.values()) for s in scopes}
-]
-"""Operations whose caller acts in a project."""
+IN_A_PROJECT = [o for o in GUARDED if not o.names_project]
+"""Operations that act in the project which a header or a query parameter names."""
 
 WITH_IDS = [
     pytest.param(o, name, id=f"{o.id}-{name}") for o in GUARDED for name in o.path_parameters
@@ -227,10 +221,8 @@ def test_other_spellings_of_the_path(world: World, operation: Operation) -> None
                 assert _without_ids(problem) == _without_ids(plain.json())
 
 
-@pytest.mark.parametrize("operation", each(OF_PROJECTS))
+@pytest.mark.parametrize("operation", each(IN_A_PROJECT))
 def test_in_a_project_of_others(world: World, operation: Operation) -> None:
-    if operation.names_project:
-        pytest.skip("the path says which project is meant")
     foreign, person = world.project_of("outsider"), "superadmin"
     path = world.path(operation, person)
     for project in (foreign, new_id(), "nonsense"):
@@ -245,7 +237,7 @@ def test_in_a_project_of_others(world: World, operation: Operation) -> None:
             assert_problem(answer, 404, error="project_not_found")
 
 
-@pytest.mark.parametrize("operation", each(OF_PROJECTS))
+@pytest.mark.parametrize("operation", each(IN_A_PROJECT))
 def test_naming_the_own_project(world: World, operation: Operation) -> None:
     """The project can be named in every way where a request is otherwise the same."""
     project, path = world.project_of("superadmin"), world.path(operation)

@@ -175,9 +175,7 @@ class Example:
         for line in self._calls(run):
             say(f"    {line}")
         say("  The agent on a text of your own:")
-        say(
-            f"    {muster} run {file} --file YOUR.txt --input question='What does it say about ...?'"
-        )
+        say(f"    {muster} run {file} --file YOUR.txt --input question='How much ...?'")
         say()
 
     def _calls(self, run: Run) -> list[str]:

@@ -1,9 +1,9 @@
 """Keys and ciphers: one master key, envelope encryption, purposes that cannot be mixed up."""
 
 import base64
-import binascii
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -49,10 +49,12 @@ class MasterKey:
     @classmethod
     def from_text(cls, text: str) -> "MasterKey":
         """Read a key from its base64 form (standard or URL alphabet)."""
+        standard = text.strip().replace("-", "+").replace("_", "/")
         try:
-            return cls(base64.b64decode(text.strip().replace("-", "+").replace("_", "/")))
-        except binascii.Error as error:
+            key = base64.b64decode(standard, validate=True)
+        except ValueError as error:
             raise MasterKeyInvalid("The master key is not valid base64.") from error
+        return cls(key)
 
     @classmethod
     def load(cls, text: str | None, path: Path) -> "MasterKey":
@@ -60,14 +62,15 @@ class MasterKey:
         if text:
             return cls.from_text(text)
         try:
-            return cls.from_text(path.read_text())
+            return cls.from_text(path.read_text(encoding="ascii", errors="replace"))
         except FileNotFoundError:
             pass
         path.parent.mkdir(parents=True, exist_ok=True)
         encoded = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
         # Written aside and linked: of two processes that start together one wins, both read it.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # The draft's name is random (its mode is 0600): process ids repeat in containers.
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        draft = Path(name)
         with os.fdopen(descriptor, "w") as file:
             file.write(encoded + "\n")
             file.flush()
@@ -78,7 +81,7 @@ class MasterKey:
             pass
         finally:
             draft.unlink()
-        return cls.from_text(path.read_text())
+        return cls.from_text(path.read_text(encoding="ascii"))
 
     def derive(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose (HKDF-SHA-256)."""

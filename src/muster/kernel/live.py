@@ -142,16 +142,25 @@ class LiveBus:
             subscription.put(message)
 
     async def _watch_sqlite(self) -> None:
+        while True:
+            try:
+                path = str(self._database.url.database)
+                with contextlib.closing(sqlite3.connect(path)) as connection:
+                    await self._watch(connection)
+            except sqlite3.Error:
+                logger.warning("live_bus_cannot_watch")
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def _watch(self, connection: sqlite3.Connection) -> None:
         # A connection of its own that never begins a transaction: the data version tells whether
         # any other connection, of whatever process, has committed since it was last asked.
-        with contextlib.closing(sqlite3.connect(str(self._database.url.database))) as connection:
-            seen: int | None = None
-            while True:
-                version = int(connection.execute("PRAGMA data_version").fetchone()[0])
-                if seen is not None and version != seen:
-                    self.nudge()
-                seen = version
-                await asyncio.sleep(_POLL_S)
+        seen: int | None = None
+        while True:
+            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            if version != seen:
+                self.nudge()  # the first time too: whatever was committed while nobody watched
+            seen = version
+            await asyncio.sleep(_POLL_S)
 
     async def _connect(self) -> Any:
         url = self._database.url.set(drivername="postgresql")
@@ -186,12 +195,14 @@ class LiveBus:
             self._deliver(topic, message)
 
     async def _send(self) -> None:
+        payload: str | None = None
         while True:
             try:
                 async with self._connected() as connection:
                     while True:
-                        payload = await self._outbox.get()
+                        payload = payload or await self._outbox.get()
                         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+                        payload = None
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 logger.warning("live_bus_cannot_send")
             await asyncio.sleep(_RECONNECT_S)

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -12,11 +12,19 @@ _SENSITIVE = ("password", "secret", "token", "api_key", "authorization", "cookie
 def _mask_secrets(
     _: Any, __: str, record: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    for name in record:
-        lowered = name.lower()
-        if any(word in lowered for word in _SENSITIVE) and not lowered.endswith(("_tokens", "_id")):
-            record[name] = "***"
+    for name, value in record.items():
+        record[name] = _masked(name, value)
     return record
+
+
+def _masked(name: str, value: Any) -> Any:
+    lowered = name.lower()
+    if any(word in lowered for word in _SENSITIVE) and not lowered.endswith(("_tokens", "_id")):
+        return "***"
+    if isinstance(value, dict):
+        inner = cast("dict[Any, Any]", value)
+        return {key: _masked(str(key), entry) for key, entry in inner.items()}
+    return value
 
 
 def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:

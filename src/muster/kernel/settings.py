@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     master_key: Annotated[
         SecretStr | None,
         Field(
-            description="32 bytes in base64 that protect all secrets; absent: a file in the data folder."
+            description="32 bytes in base64 that protect all secrets; absent: a file in the data "
+            "folder."
         ),
     ] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
@@ -232,6 +233,10 @@ class Settings(BaseSettings):
         if kind in {"postgres", "postgresql"}:
             return f"postgresql+asyncpg://{rest}"
         if kind == "sqlite":
+            if rest.strip("/") in {"", ":memory:"}:
+                raise UnsafeSettings(
+                    "MUSTER_DATABASE_URL names no file; use sqlite:///path, or leave it away."
+                )
             return f"sqlite+aiosqlite://{rest}"
         raise UnsafeSettings(f"MUSTER_DATABASE_URL names {kind!r}; use postgresql or sqlite.")
 

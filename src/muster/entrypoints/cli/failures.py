@@ -19,6 +19,7 @@ def failure_of(error: Exception) -> tuple[str, int] | None:
     from muster.kernel.crypto import MasterKeyInvalid
     from muster.kernel.errors import AppError
     from muster.kernel.settings import UnsafeSettings
+    from muster.migrations import SchemaUnknown
 
     match error:
         case UnsafeSettings() | MasterKeyInvalid():
@@ -29,6 +30,8 @@ def failure_of(error: Exception) -> tuple[str, int] | None:
         case ValidationError():
             wrong = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             text = "\n".join(["This cannot be used:", *wrong])
+        case SchemaUnknown():
+            text = str(error)
         case DBAPIError():
             text = f"The database refused: {error.orig}. `muster doctor` says what is wrong."
         case sqlite3.Error():

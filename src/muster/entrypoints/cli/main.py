@@ -19,9 +19,16 @@ from muster.entrypoints.cli.failures import failure_of
 from muster.entrypoints.cli.options import DATA_DIR
 from muster.entrypoints.cli.terminal import tell
 
+_ORDER = ["serve", "run", "runs", "approvals", "agents", "worker", "doctor", "db"]
+
 
 class Commands(TyperGroup):
     """The commands; an expected error ends each of them with a text and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which one needs the commands."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else 99)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was called."""

@@ -1,34 +1,47 @@
-"""The schema of the database, for commands (interim)."""
+"""The schema of the database, as commands need and show it."""
 
-from muster.entrypoints.cli.terminal import say
-from muster.kernel.db import Base, Database
+from muster.entrypoints.cli.options import read_settings
+from muster.entrypoints.cli.terminal import Refusal, say
 from muster.kernel.settings import Settings
+from muster.migrations import current, head, upgrade
 
 
 async def bring_up_to_date(settings: Settings) -> None:
-    import muster.entrypoints.assembly  # noqa: F401
-
-    database = Database(settings.database)
-    async with database.write() as session:
-        await (await session.connection()).run_sync(Base.metadata.create_all)
-    await database.dispose()
+    """Bring the database to the newest schema; makes it where there is none."""
+    await upgrade(settings.database)
 
 
 async def require_current(settings: Settings) -> None:
-    """Nothing yet."""
+    """Refuse a database that this release cannot work on as it is."""
+    found, newest = await current(settings.database), head()
+    if found != newest:
+        raise Refusal(
+            f"The database has the schema {found or 'of no release'}, this release of Muster "
+            f"needs {newest}. Run `muster db upgrade`; `muster serve` does so by itself."
+        )
 
 
 async def revisions(settings: Settings) -> tuple[str | None, str]:
-    return "x", "x"
+    """Return the schema that the database has, and the newest that this release knows."""
+    return await current(settings.database), head()
 
 
 async def show_upgrade() -> None:
-    from muster.entrypoints.cli.options import read_settings
-
-    await bring_up_to_date(read_settings())
-    say("x")
+    """Bring the database to the newest schema, and say what was done."""
+    settings = read_settings()
+    settings.refuse_unsafe()
+    before = await current(settings.database)
+    await bring_up_to_date(settings)
+    if before == head():
+        say(f"The database has the schema {before} already, the newest.")
+    else:
+        say(f"The database went from {before or 'nothing'} to {head()}.")
 
 
 async def show_current() -> int:
-    say("x")
-    return 0
+    """Say which schema the database has. Return 1 when it is not the newest."""
+    settings = read_settings()
+    settings.refuse_unsafe()
+    found, newest = await revisions(settings)
+    say(f"The database has {found or 'no schema'}; the newest is {newest}.")
+    return int(found != newest)

@@ -66,7 +66,7 @@ class Database:
             self._reader = self._sqlite_engine(writer=False)
         else:
             self._writer = self._reader = create_async_engine(
-                self.url,
+                _for_asyncpg(self.url),
                 pool_size=pool_size,
                 max_overflow=pool_size * 2,
                 pool_timeout=_WRITER_WAIT_S,
@@ -164,7 +164,13 @@ class Database:
 
     def _transact_sqlite(self, raw: Any, work: Callable[[Connection], T]) -> T:
         if self._direct is None or self._direct[0] is not raw:
-            engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+            engine = create_engine(
+                "sqlite://",
+                creator=lambda: raw,
+                poolclass=StaticPool,
+                json_serializer=_dumps,
+                json_deserializer=msgspec.json.decode,
+            )
             event.listen(engine, "begin", _begin_immediate)
             self._direct = (raw, engine)
         with self._direct[1].begin() as connection:
@@ -175,6 +181,13 @@ class Database:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+
+
+def _for_asyncpg(url: URL) -> URL:
+    # `sslmode` is what everyone writes; asyncpg has the same values under another name.
+    if (mode := url.query.get("sslmode")) is None:
+        return url
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 def _begin_immediate(connection: Connection) -> None:

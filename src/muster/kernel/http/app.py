@@ -1,15 +1,13 @@
 """The application class: everything that holds for every operation."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from muster.kernel.errors import (
@@ -21,8 +19,9 @@ from muster.kernel.errors import (
     PayloadTooLarge,
     Unauthorized,
 )
+from muster.kernel.http import documentation
 from muster.kernel.http.idempotency import Replayed, replay
-from muster.kernel.http.middleware import CanonicalPath, RequestContext
+from muster.kernel.http.middleware import CanonicalPath, Faults, RequestContext
 from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
 from muster.kernel.http.routing import PrefixDispatch, Router, required_scope
 
@@ -72,7 +71,8 @@ class App(FastAPI):
             redirect_slashes=False,
             **options,
         )
-        self.add_middleware(CanonicalPath)
+        # The last that is added is the first that a request meets.
+        self.add_middleware(Faults)
         if cors_origins:
             self.add_middleware(
                 CORSMiddleware,
@@ -83,6 +83,7 @@ class App(FastAPI):
                 expose_headers=["X-Request-Id", "Idempotency-Replayed"],
             )
         self.add_middleware(RequestContext)
+        self.add_middleware(CanonicalPath)
         for error, handler in HANDLERS.items():
             self.add_exception_handler(error, handler)
         self.add_exception_handler(Replayed, replay)
@@ -123,25 +124,19 @@ class App(FastAPI):
         async def document(_: Request) -> Response:
             return _json(self.openapi())
 
-        pages: list[tuple[str, str, Callable[..., HTMLResponse]]] = [
-            ("/docs", "/openapi.json", get_swagger_ui_html),
-            ("/redoc", "/openapi.json", get_redoc_html),
-            ("/api-docs", "/api-openapi.json", get_swagger_ui_html),
-            ("/api-redoc", "/api-openapi.json", get_redoc_html),
+        pages = [
+            ("/docs", "/openapi.json", documentation.SWAGGER_UI),
+            ("/redoc", "/openapi.json", documentation.REDOC),
+            ("/api-docs", "/api-openapi.json", documentation.SWAGGER_UI),
+            ("/api-redoc", "/api-openapi.json", documentation.REDOC),
         ]
         for path in ("/openapi.json", "/api-openapi.json"):
             self.add_route(path, document, include_in_schema=False)
-        for path, source, page in pages:
-            self.add_route(path, _page(page, source, self.title), include_in_schema=False)
-
-
-def _page(
-    page: Callable[..., HTMLResponse], source: str, title: str
-) -> Callable[[Request], Response]:
-    def show(_: Request) -> Response:
-        return page(openapi_url=source, title=title)
-
-    return show
+        for path, source, viewer in pages:
+            endpoint = documentation.page(viewer, source=source, title=self.title)
+            self.add_route(path, endpoint, include_in_schema=False)
+        files = documentation.ASSETS + "/{name}"
+        self.add_route(files, documentation.asset, include_in_schema=False)
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import Request
 
@@ -65,8 +66,17 @@ async def answer_once(request: Request, handler: Handler) -> Response:
         return earlier
     try:
         response = await handler(request)
-        session = getattr(request.state, "write_session", None)
-        if session is not None and response.status_code < 500:  # noqa: PLR2004
+        session = _write_session(request)
+        body = getattr(response, "body", None)
+        if session is not None and body is not None and response.status_code < 500:  # noqa: PLR2004
+            # One whose time is over may still be there, and would be taken for a winner.
+            await session.execute(
+                delete(IdempotencyRecord).where(
+                    IdempotencyRecord.owner == owner,
+                    IdempotencyRecord.key == key,
+                    IdempotencyRecord.created_at < clock.now() - KEPT_FOR,
+                )
+            )
             headers = {n: v for n, v in response.headers.items() if n in _KEPT_HEADERS}
             session.add(
                 IdempotencyRecord(
@@ -75,12 +85,15 @@ async def answer_once(request: Request, handler: Handler) -> Response:
                     fingerprint=fingerprint,
                     status=response.status_code,
                     headers=headers,
-                    body=bytes(response.body),
+                    body=bytes(body),
                 )
             )
             await session.flush()
     except (AppError, IntegrityError):
-        # Either the request is refused by itself, or another with the same key came first.
+        # Either the request is refused by itself, or another with the same key came first. Its
+        # connection is given back before another is asked for: many losers would hold them all.
+        if (session := _write_session(request)) is not None:
+            await session.rollback()
         if (winner := await _find(database, owner, key, fingerprint)) is None:
             raise
         raise Replayed(winner) from None
@@ -106,6 +119,11 @@ async def forget_old(database: Database) -> None:
     async with database.write() as session:
         limit = clock.now() - KEPT_FOR
         await session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < limit))
+
+
+def _write_session(request: Request) -> AsyncSession | None:
+    session: AsyncSession | None = getattr(request.state, "write_session", None)
+    return session
 
 
 async def _fingerprint(request: Request) -> str:

@@ -1,15 +1,17 @@
 """RFC 9457 problem details: one shape that the clients of every family can read."""
 
 from http import HTTPStatus
+from math import isfinite
 from typing import Annotated, Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
 
 from muster.kernel.errors import AppError, Conflict, Invalid, Unavailable
 from muster.kernel.logging import get_logger
@@ -90,7 +92,7 @@ def _respond(
     )
 
 
-def app_error(request: Request, error: Exception) -> JSONResponse:
+async def app_error(request: Request, error: Exception) -> JSONResponse:
     """Render an expected failure."""
     known = cast("AppError", error)
     field_errors = [FieldProblem(field=e.field, message=e.message) for e in known.errors]
@@ -112,7 +114,7 @@ def app_error(request: Request, error: Exception) -> JSONResponse:
     return _respond(request, body, known.headers)
 
 
-def validation_error(request: Request, error: Exception) -> JSONResponse:
+async def validation_error(request: Request, error: Exception) -> JSONResponse:
     """Render what the validation of a request found."""
     found = cast("RequestValidationError", error).errors()
     items = [
@@ -156,13 +158,13 @@ def _shown(item: dict[str, Any]) -> Any:
     if any(word in str(part).lower() for part in item["loc"] for word in _SENSITIVE):
         return "***"
     if isinstance(value, bool | int | float) or value is None:
-        return value if value == value else None  # noqa: PLR0124 - NaN has no JSON form
+        return value if not isinstance(value, float) or isfinite(value) else None
     if isinstance(value, str):
         return _printable(value[:_MAX_INPUT])
     return {}
 
 
-def framework_error(request: Request, error: Exception) -> JSONResponse:
+async def framework_error(request: Request, error: Exception) -> JSONResponse:
     """Render what the framework refused: unknown path, wrong method, unreadable body."""
     known = cast("HTTPException", error)
     phrase = HTTPStatus(known.status_code).phrase
@@ -173,10 +175,19 @@ def framework_error(request: Request, error: Exception) -> JSONResponse:
     }
     message = messages.get(known.status_code, str(known.detail or phrase))
     body = build(status=known.status_code, code=code, title=phrase, message=message)
-    return _respond(request, body, dict(known.headers or {}))
+    headers = dict(known.headers or {})
+    if known.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return _respond(request, body, headers)
 
 
-def database_error(request: Request, error: Exception) -> JSONResponse:
+def _methods(request: Request) -> set[str]:
+    """Return all methods of a path: the router itself names those of one of its routes."""
+    found = (r for r in request.app.routes if r.matches(request.scope)[0] is Match.PARTIAL)
+    return {method for route in found for method in route.methods}
+
+
+async def database_error(request: Request, error: Exception) -> JSONResponse:
     """Render the ways in which a database refuses what a client sent."""
     orig = getattr(error, "orig", None)
     state = str(getattr(orig, "sqlstate", "") or "")
@@ -188,13 +199,13 @@ def database_error(request: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, PoolTimeout) or "locked" in str(orig):
         kind, text = Unavailable, "The database is busy; try again in a moment."
     else:
-        return unexpected_error(request, error)
+        return await unexpected_error(request, error)
     logger.warning("database_refused", error=type(orig or error).__name__, sqlstate=state)
     body = build(status=kind.status, code=kind.code, title=kind.title, message=text)
     return _respond(request, body, {"Retry-After": "1"} if kind is Unavailable else None)
 
 
-def unreadable_value(request: Request, error: Exception) -> JSONResponse:
+async def unreadable_value(request: Request, error: Exception) -> JSONResponse:
     """Render values that the database driver could not take (beyond 64 bits, lone surrogates)."""
     logger.warning("value_refused", error=type(error).__name__)
     text = "A value cannot be stored: it is too large or has invalid characters."
@@ -202,7 +213,7 @@ def unreadable_value(request: Request, error: Exception) -> JSONResponse:
     return _respond(request, body)
 
 
-def unexpected_error(request: Request, error: Exception) -> JSONResponse:
+async def unexpected_error(request: Request, error: Exception) -> JSONResponse:
     """Render a fault of ours: no text of the exception leaves the server."""
     logger.error("unexpected_error", path=request.url.path, exc_info=error)
     body = build(
@@ -218,7 +229,7 @@ HANDLERS: dict[Any, Any] = {
     AppError: app_error,
     RequestValidationError: validation_error,
     HTTPException: framework_error,
-    DBAPIError: database_error,
+    StatementError: database_error,
     PoolTimeout: database_error,
     OverflowError: unreadable_value,
     UnicodeEncodeError: unreadable_value,

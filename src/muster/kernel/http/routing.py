@@ -1,9 +1,10 @@
 """Routers: strict query parameters, strict JSON, idempotent writes, dispatch by prefix."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -23,20 +24,39 @@ BASE = "/api/v1"
 PROJECT_QUERY = "group_id"
 """Every operation takes the project as a query parameter too, besides the header."""
 
+# The escape itself, and not a backslash that is escaped before the same letters.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# Far below what the serializers can write again.
+_DEEPEST = 100
+_TOO_DEEP = f"nested more than {_DEEPEST} levels deep"
+
 
 class StrictRequest(Request):
-    """A request whose JSON is read strictly: no NaN, no lone surrogates, no NUL characters."""
+    """A request whose JSON is read strictly: no NaN, no lone surrogates, no NUL, no abyss."""
 
     async def json(self) -> Any:
         body = await self.body()
         # NUL is valid JSON, yet PostgreSQL cannot store it, and no field of ours means it.
-        if b"\\u0000" in body:
+        if _NUL.search(body):
             raise json.JSONDecodeError("NUL characters are not allowed", "", 0)
         try:
-            return msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            text = str(error) if isinstance(error, msgspec.DecodeError) else "too deeply nested"
+            value = msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            text = str(error) if isinstance(error, msgspec.DecodeError) else "not UTF-8"
             raise json.JSONDecodeError(text, "", 0) from error
+        except RecursionError as error:
+            raise json.JSONDecodeError(_TOO_DEEP, "", 0) from error
+        if body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deeper(value, _DEEPEST):
+            raise json.JSONDecodeError(_TOO_DEEP, "", 0)
+        return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(cast("dict[str, Any]", value).values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(inner, levels - 1) for inner in cast("list[Any]", value))
 
 
 class Route(APIRoute):

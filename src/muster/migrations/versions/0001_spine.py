@@ -1,4 +1,4 @@
-"""spine."""
+"""Spine."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -9,6 +9,7 @@ from muster.domains.catalogue.agents.readiness import (
     placeholders_of,
     ready_snapshot,
 )
+from muster.domains.catalogue.agents.repository import hold_agent
 from muster.domains.catalogue.agents.service import AgentService, set_activity
 from muster.domains.catalogue.agents.spec import AgentSpec
 
@@ -20,6 +21,7 @@ __all__ = [
     "AgentSpec",
     "configuration_status",
     "find_agent",
+    "hold_agent",
     "placeholders_of",
     "read_yaml",
     "ready_snapshot",

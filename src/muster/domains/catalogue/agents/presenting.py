@@ -5,12 +5,13 @@ from typing import Any
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.readiness import ConfigurationStatus
 from muster.domains.catalogue.agents.schemas import AgentOut
+from muster.domains.catalogue.agents.spelling import split_model
 
 
 def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut:
     """Return an agent as the API shows it."""
     spec: dict[str, Any] = agent.spec
-    provider, _, model = (spec.get("llm") or "").rpartition("/")
+    provider, model = split_model(spec.get("llm"))
     return AgentOut.model_validate(
         {
             **spec,
@@ -20,8 +21,8 @@ def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut
             "agent_key": agent.key,
             "system_prompt": spec.get("instructions"),
             "enabled_tools": spec.get("tools", []),
-            "llm_provider": provider or None,
-            "llm_model": model or None,
+            "llm_provider": provider,
+            "llm_model": model,
             "status": agent.status,
             "is_started": agent.is_started,
             "active": agent.is_active,

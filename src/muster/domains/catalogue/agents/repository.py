@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents.errors import (
     AgentKeyTaken,
@@ -14,6 +15,7 @@ from muster.domains.catalogue.agents.models import Agent, AgentVersion
 from muster.domains.catalogue.agents.schemas import AgentList
 from muster.kernel.db import Repository
 from muster.kernel.paging import ListParams, Rows, paginate
+from muster.platform.projects import Project
 
 
 class AgentRepository(Repository[Agent]):
@@ -39,13 +41,24 @@ class AgentRepository(Repository[Agent]):
             query = query.where(or_(*(c.icontains(text, autoescape=True) for c in columns)))
         return await self.page(query, params, (Agent.created_at, True))
 
+    async def held(self, agent_id: str) -> Agent:
+        """Return an agent that nobody else changes until the unit of work ends."""
+        agent = await hold_agent(self.session, agent_id)
+        if agent is None or agent.project_id != self.project_id or not agent.is_active:
+            raise AgentNotFound
+        return agent
+
     async def find_key(self, key: str) -> Agent | None:
         """Return the agent with a key."""
         found: Agent | None = await self.session.scalar(self.query().where(Agent.key == key))
         return found
 
     async def keys_like(self, key: str) -> Sequence[str]:
-        """Return the keys in use that begin with `key`."""
+        """Return the keys in use that begin with `key`; until the unit of work ends nobody else
+        is told, so that two new agents of one name cannot take the same one.
+        """
+        project = select(Project.id).where(Project.id == self.project_id)
+        await self.session.execute(project.with_for_update(key_share=True))
         statement = select(Agent.key).where(
             Agent.project_id == self.project_id,
             Agent.deleted_at.is_(None),
@@ -70,3 +83,12 @@ class AgentRepository(Repository[Agent]):
         if found is None:
             raise AgentVersionNotFound
         return found
+
+
+async def hold_agent(session: AsyncSession, agent_id: str) -> Agent | None:
+    """Return an agent, deleted or not, that nobody else changes until the unit of work ends."""
+    statement = select(Agent).where(Agent.id == agent_id).with_for_update(key_share=True)
+    agent: Agent | None = await session.scalar(
+        statement, execution_options={"populate_existing": True}
+    )
+    return agent

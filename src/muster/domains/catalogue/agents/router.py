@@ -1,5 +1,6 @@
 """HTTP surface of agents."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
@@ -32,9 +33,9 @@ from muster.domains.catalogue.agents.schemas import (
     AgentVersionOut,
     DiffParams,
 )
-from muster.domains.catalogue.agents.service import AgentService
+from muster.domains.catalogue.agents.service import AgentService, changed_spec
 from muster.domains.catalogue.agents.spec import AgentSpec
-from muster.kernel.http import Reading, Router, Writing, problems
+from muster.kernel.http import Db, Reading, Router, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows
 from muster.platform.access import Caller, Scope, requires
 
@@ -50,14 +51,14 @@ class Readiness:
     def __init__(self, models: ModelChecks, tools: ToolChecks) -> None:
         self._models, self._tools = models, tools
 
-    async def of(self, agent: Agent) -> ConfigurationStatus:
-        """Return what the agent lacks."""
-        spec = AgentSpec.model_validate(agent.spec)
-        return await configuration_status(agent.project_id, spec, self._models, self._tools)
+    async def of(self, project_id: str, spec: AgentSpec) -> ConfigurationStatus:
+        """Return what an agent lacks. Asks model servers: nothing is to be held meanwhile."""
+        return await configuration_status(project_id, spec, self._models, self._tools)
 
     async def shown(self, agent: Agent) -> AgentOut:
         """Return the agent with its status of configuration."""
-        return present(agent, await self.of(agent))
+        spec = AgentSpec.model_validate(agent.spec)
+        return present(agent, await self.of(agent.project_id, spec))
 
 
 async def _reader(session: Reading, caller: CanRead) -> AgentService:
@@ -76,6 +77,21 @@ async def _readiness(connection: HTTPConnection) -> Readiness:
 Reader = Annotated[AgentService, Depends(_reader)]
 Writer = Annotated[AgentService, Depends(_writer)]
 Checks = Annotated[Readiness, Depends(_readiness)]
+
+
+async def _change(
+    caller: CanWrite, database: Db, agents: Writer, checks: Checks
+) -> Callable[[str, AgentPatch], Awaitable[AgentOut]]:
+    async def change(agent_id: str, body: AgentPatch) -> AgentOut:
+        async with database.read() as session:
+            before = await AgentService(session, caller).get(agent_id)
+        status = await checks.of(caller.project_id, changed_spec(before, body.changes()))
+        return present(await agents.change(agent_id, body.changes()), status)
+
+    return change
+
+
+Change = Annotated[Callable[[str, AgentPatch], Awaitable[AgentOut]], Depends(_change)]
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the version.")]
 
 
@@ -88,21 +104,29 @@ async def list_agents(agents: Reader, params: Annotated[AgentList, Query()]) -> 
 
 
 @router.post("", status_code=201, responses=problems(AgentKeyTaken))
-async def create_agent(agents: Writer, body: AgentCreate) -> AgentOut:
+async def create_agent(
+    caller: CanWrite, agents: Writer, checks: Checks, body: AgentCreate
+) -> AgentOut:
     """Create an agent.
 
     An agent that names an unknown model or tool is saved all the same; `configuration_status` says
     what it lacks, and running it is refused until that is there.
     """
-    return present(await agents.create(body))
+    # Before the first statement: models are looked for while no connection is taken.
+    status = await checks.of(caller.project_id, body)
+    return present(await agents.create(body), status)
 
 
 @router.post("/import", status_code=201, responses=problems(AgentYamlInvalid, AgentKeyTaken))
-async def import_agent(agents: Writer, body: AgentImport) -> AgentOut:
+async def import_agent(
+    caller: CanWrite, agents: Writer, checks: Checks, body: AgentImport
+) -> AgentOut:
     """Create an agent from a YAML file, or change the one with its key when told to."""
     spec = read_yaml(body.yaml)
+    status = await checks.of(caller.project_id, spec)
     known = await agents.find_key(spec.key) if body.overwrite and spec.key else None
-    return present(await agents.replace(known.id, spec) if known else await agents.create(spec))
+    agent = await (agents.replace(known.id, spec) if known else agents.create(spec))
+    return present(agent, status)
 
 
 @router.get("/{agent_id}", responses=problems(AgentNotFound))
@@ -112,21 +136,24 @@ async def get_agent(agents: Reader, checks: Checks, agent_id: str) -> AgentOut:
 
 
 @router.put("/{agent_id}", responses=problems(AgentNotFound, AgentKeyTaken))
-async def update_agent(agents: Writer, agent_id: str, body: AgentPatch) -> AgentOut:
+async def update_agent(change: Change, agent_id: str, body: AgentPatch) -> AgentOut:
     """Change the given fields of an agent; the others keep their values."""
-    return present(await agents.change(agent_id, body.changes()))
+    return await change(agent_id, body)
 
 
 @router.patch("/{agent_id}", responses=problems(AgentNotFound, AgentKeyTaken))
-async def patch_agent(agents: Writer, agent_id: str, body: AgentPatch) -> AgentOut:
+async def patch_agent(change: Change, agent_id: str, body: AgentPatch) -> AgentOut:
     """Change the given fields of an agent; the others keep their values."""
-    return present(await agents.change(agent_id, body.changes()))
+    return await change(agent_id, body)
 
 
 @router.put("/{agent_id}/full", responses=problems(AgentNotFound, AgentKeyTaken))
-async def replace_agent(agents: Writer, agent_id: str, body: AgentReplace) -> AgentOut:
+async def replace_agent(
+    caller: CanWrite, agents: Writer, checks: Checks, agent_id: str, body: AgentReplace
+) -> AgentOut:
     """Replace the whole definition of an agent; what is left out gets its default."""
-    return present(await agents.replace(agent_id, body))
+    status = await checks.of(caller.project_id, body)
+    return present(await agents.replace(agent_id, body), status)
 
 
 @router.delete("/{agent_id}", status_code=204, responses=problems(AgentNotFound))
@@ -191,7 +218,7 @@ async def get_agent_version(agents: Reader, agent_id: str, version: Version) -> 
 
 @router.post(
     "/{agent_id}/versions/{version}/restore",
-    responses=problems(AgentNotFound, AgentVersionNotFound),
+    responses=problems(AgentNotFound, AgentVersionNotFound, AgentKeyTaken),
 )
 async def restore_agent_version(agents: Writer, agent_id: str, version: Version) -> AgentOut:
     """Make an earlier version the present one; it becomes a new version."""

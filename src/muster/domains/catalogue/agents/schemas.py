@@ -9,7 +9,6 @@ from muster.domains.catalogue.agents.spec import AgentSpec, Environment
 from muster.kernel.paging import ListParams
 from muster.kernel.schemas import Out, UtcTime
 
-_ALIASES = {"system_prompt", "enabled_tools", "llm_provider", "llm_model", "agent_key"}
 _SHOWN_ONLY = {
     "id",
     "agent_id",
@@ -43,7 +42,10 @@ class AgentReplace(AgentCreate):
 
 
 class AgentPatch(BaseModel):
-    """Any of the fields of an agent; those that are left out keep their values."""
+    """Any of the fields of an agent; those that are left out keep their values.
+
+    Null clears a field, or gives it its default.
+    """
 
     model_config = ConfigDict(
         extra="allow",
@@ -56,33 +58,16 @@ class AgentPatch(BaseModel):
         return without_shown(data)
 
     def changes(self) -> dict[str, Any]:
-        """Return the given fields under their canonical names."""
-        return canonical_fields(self.model_extra or {})
+        """Return the given fields, as they were spelled."""
+        return dict(self.model_extra or {})
 
 
 def without_shown(data: Any) -> Any:
     """Drop the fields that answers show and requests cannot set."""
     if not isinstance(data, dict):
         return data
-    values: dict[str, Any] = dict(data)  # pyright: ignore[reportUnknownArgumentType]
-    key = values.pop("agent_key", None)
-    if key is not None and values.get("key") is None:
-        values["key"] = key
+    values: dict[str, Any] = data  # pyright: ignore[reportUnknownVariableType]
     return {name: value for name, value in values.items() if name not in _SHOWN_ONLY}
-
-
-def canonical_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Return fields under their canonical names; raises on names that no agent has."""
-    values = dict(given)
-    for alias, name in (("system_prompt", "instructions"), ("enabled_tools", "tools")):
-        if alias in values:
-            found = values.pop(alias)
-            values.setdefault(name, found)
-    provider, model = values.pop("llm_provider", None), values.pop("llm_model", None)
-    if "llm" not in values and model:
-        joined = provider and "/" not in str(model)
-        values["llm"] = f"{provider}/{model}" if joined else model
-    return values
 
 
 class AgentOut(Out):

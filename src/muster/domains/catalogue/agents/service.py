@@ -5,7 +5,6 @@ import unicodedata
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents.errors import AgentSpecInvalid
@@ -16,9 +15,10 @@ from muster.domains.catalogue.agents.events import (
     AgentUpdated,
 )
 from muster.domains.catalogue.agents.models import Agent, AgentVersion
-from muster.domains.catalogue.agents.repository import AgentRepository
+from muster.domains.catalogue.agents.repository import AgentRepository, hold_agent
 from muster.domains.catalogue.agents.schemas import AgentDiff, AgentList, FieldChange
 from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.domains.catalogue.agents.spelling import canonical
 from muster.kernel import clock
 from muster.kernel.errors import FieldError, Invalid
 from muster.kernel.paging import ListParams, Rows
@@ -58,19 +58,12 @@ class AgentService:
         self, agent_id: str, changes: dict[str, Any], *, note: str | None = None
     ) -> Agent:
         """Change the given fields; raises when the result is no valid definition."""
-        agent = await self._agents.get(agent_id)
-        unknown = sorted(set(changes) - set(AgentSpec.model_fields))
-        if unknown:
-            errors = [FieldError(name, "An agent has no such field.") for name in unknown]
-            raise Invalid(f"An agent has no field {', '.join(unknown)}.", errors=errors)
-        # A null where the definition has no null means the default, as in the crews family.
-        kept = {k: v for k, v in agent.spec.items() if k not in changes}
-        given = {k: v for k, v in changes.items() if v is not None or _nullable(k)}
-        return await self._store(agent, _validated({**kept, **given}), note)
+        agent = await self._agents.held(agent_id)
+        return await self._store(agent, changed_spec(agent, changes), note)
 
     async def replace(self, agent_id: str, spec: AgentSpec) -> Agent:
         """Replace the whole definition; the key stays unless another is given."""
-        agent = await self._agents.get(agent_id)
+        agent = await self._agents.held(agent_id)
         if spec.key is None:
             spec = spec.model_copy(update={"key": agent.key})
         return await self._store(agent, spec, None)
@@ -106,7 +99,7 @@ class AgentService:
 
     async def delete(self, agent_id: str) -> None:
         """Deactivate an agent; its runs keep what they were ruled by."""
-        agent = await self._agents.get(agent_id)
+        agent = await self._agents.held(agent_id)
         await self._agents.update(agent, deleted_at=clock.now(), is_started=False, status="offline")
         fact = AgentDeleted(agent_id=agent.id, key=agent.key, name=agent.name)
         events.record(self._session, self._caller, fact)
@@ -120,7 +113,7 @@ class AgentService:
         return await self._turn(agent_id, started=False)
 
     async def _turn(self, agent_id: str, *, started: bool) -> Agent:
-        agent = await self._agents.get(agent_id)
+        agent = await self._agents.held(agent_id)
         if agent.is_started != started:
             running = agent.status == "running"
             status = "running" if running else "idle" if started else "offline"
@@ -147,7 +140,7 @@ class AgentService:
 
     async def restore(self, agent_id: str, number: int) -> Agent:
         """Make an earlier version the present one, as a new version."""
-        agent = await self._agents.get(agent_id)
+        agent = await self._agents.held(agent_id)
         version = await self._agents.version(agent, number)
         note = f"Restored from version {number}"
         return await self._store(agent, _validated(version.spec), note)
@@ -166,13 +159,28 @@ async def set_activity(
     session: AsyncSession, caller: Caller, agent_id: str, *, running: bool
 ) -> None:
     """Show an agent as running, or as resting again, with the event when that is a change."""
-    agent = await session.scalar(select(Agent).where(Agent.id == agent_id))
+    agent = await hold_agent(session, agent_id)
     if agent is None:
         return
     status = "running" if running else "idle" if agent.is_started else "offline"
     if agent.status != status:
         agent.status = status
         _tell_status(session, caller, agent)
+
+
+def changed_spec(agent: Agent, changes: dict[str, Any]) -> AgentSpec:
+    """Return the definition that an agent has after a change of the given fields."""
+    try:
+        given = canonical(changes, agent.spec)
+    except ValueError as error:
+        raise Invalid(f"{error}.") from error
+    unknown = sorted(set(given) - set(AgentSpec.model_fields))
+    if unknown:
+        errors = [FieldError(name, "An agent has no such field.") for name in unknown]
+        raise Invalid(f"An agent has no field {', '.join(unknown)[:300]}.", errors=errors)
+    # A null where the definition has none means the default, as in the crews family.
+    spec = _validated({**agent.spec, **given})
+    return spec if spec.key else spec.model_copy(update={"key": agent.key})
 
 
 def _tell_status(session: AsyncSession, caller: Caller, agent: Agent) -> None:
@@ -201,10 +209,6 @@ def _columns(spec: AgentSpec) -> dict[str, Any]:
         "kind": spec.kind,
         "spec": spec.model_dump(mode="json"),
     }
-
-
-def _nullable(field: str) -> bool:
-    return type(None) in getattr(AgentSpec.model_fields[field].annotation, "__args__", ())
 
 
 def _validated(values: dict[str, Any]) -> AgentSpec:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from muster.domains.catalogue.agents.spelling import canonical
 
 Risk = Literal["minimal", "limited", "high", "unacceptable", "unclassified"]
 Environment = Literal["development", "qa", "staging", "production"]
@@ -40,10 +42,7 @@ class AgentSpec(BaseModel):
     role: Text | None = None
     goal: Text | None = None
     backstory: Text | None = None
-    instructions: Annotated[
-        Text | None,
-        Field(validation_alias=AliasChoices("instructions", "system_prompt")),
-    ] = None
+    instructions: Text | None = None
     prompt: Annotated[
         Text | None, Field(description="The user's turn; absent: the run's input `prompt`.")
     ] = None
@@ -67,11 +66,7 @@ class AgentSpec(BaseModel):
     ] = None
     tools: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=255)]],
-        Field(
-            max_length=128,
-            description="Names or ids of tools that the agent may use.",
-            validation_alias=AliasChoices("tools", "enabled_tools"),
-        ),
+        Field(max_length=128, description="Names or ids of tools that the agent may use."),
     ] = []
     tool_configs: Annotated[
         dict[str, dict[str, Any]], Field(description="Configuration by tool.")
@@ -117,16 +112,17 @@ class AgentSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _join_model_reference(cls, data: Any) -> Any:
-        """Read `llm_provider` and `llm_model` as the two halves of `llm`."""
+    def _read_spellings(cls, data: Any) -> Any:
+        """Read the other spellings; a null where a field has none means its default."""
         if not isinstance(data, dict):
             return data
-        values: dict[str, Any] = dict(data)  # pyright: ignore[reportUnknownArgumentType]
-        provider, model = values.pop("llm_provider", None), values.pop("llm_model", None)
-        if values.get("llm") is None and isinstance(model, str) and model:
-            joined = isinstance(provider, str) and provider and "/" not in model
-            values["llm"] = f"{provider}/{model}" if joined else model
-        return values
+        values = canonical(data)  # pyright: ignore[reportUnknownArgumentType]
+        return {k: v for k, v in values.items() if v is not None or cls._takes_null(k)}
+
+    @classmethod
+    def _takes_null(cls, name: str) -> bool:
+        field = cls.model_fields.get(name)
+        return field is None or type(None) in getattr(field.annotation, "__args__", ())
 
     @property
     def settings(self) -> dict[str, Any]:

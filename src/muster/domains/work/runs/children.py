@@ -13,13 +13,16 @@ from sqlalchemy import select
 
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.agents import find_agent, ready_snapshot
-from muster.domains.work.journal import Run, RunStatus
+from muster.domains.work.journal import Fenced, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.steps import Suspended
 from muster.platform.access import Caller
 
 MAX_DEPTH = 4
+_ENDED_WITH_PARENT = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
+"""Where a child stands whose parent was ended by a person: its step came to no end."""
 
 Execute = Callable[[Run], Awaitable[None]]
 """Executes a run that was taken up, to its end or to a wait."""
@@ -49,14 +52,16 @@ async def run_child(
     child = await _find(parts, parent.run.id, step_key)
     if child is None:
         child = await _create(parts, parent, reference, prompt, step_key)
-    if not child.is_final:
-        async with parts.database.write() as session:
-            taken = await lifecycle.take_up(
-                session, child.id, child.segment, parent.run.executor_id or ""
-            )
+    if child.status in _ENDED_WITH_PARENT:
+        child = await _reopen(parts, child.id)
+    while not child.is_final:
+        taken = await _take_up(parts, parent, child)
         if taken is not None:
             await execute(taken)
         child = await _reload(parts, child.id)
+        if child.status == RunStatus.WAITING_FOR_APPROVAL:
+            # What is asked is asked by the child; this run only waits for it.
+            raise Suspended([])
     if child.status != RunStatus.COMPLETED:
         text = child.status_reason or f"The agent's run ended as {child.status}."
         return _error("agent_failed", text, run_id=child.id)
@@ -96,6 +101,24 @@ async def _create(
                 parent_key=step_key,
             ),
         )
+
+
+async def _take_up(parts: RunParts, parent: Parent, child: Run) -> Run | None:
+    async with parts.database.write() as session:
+        fence = await session.scalar(select(Run.fence).where(Run.id == parent.run.id))
+        if fence != parent.run.fence:
+            raise Fenced(parent.run.id)
+        return await lifecycle.take_up(
+            session, child.id, child.segment, parent.run.executor_id or ""
+        )
+
+
+async def _reopen(parts: RunParts, run_id: str) -> Run:
+    """Let a child go on that was ended together with its parent, which goes on as well."""
+    async with parts.database.write() as session:
+        child = await session.get_one(Run, run_id)
+        await lifecycle.reopen(session, child, RunAction.RESUME)
+        return child
 
 
 async def _reload(parts: RunParts, run_id: str) -> Run:

@@ -64,15 +64,21 @@ class Dispatcher:
         return len(forgotten)
 
     async def _again(self, run: Run) -> None:
+        engine = self._parts.engine
         if run.status == RunStatus.PENDING:
-            await self._parts.engine.submit(lifecycle.job_of(run))
-            return
+            await engine.submit(lifecycle.job_of(run))
+            if await engine.known([run.job_id]):
+                return
+            # Its job had come to an end without the run being taken up, as happens when the
+            # database is away in that moment. The engine knows a job for ever, so it needs another.
         async with self._parts.database.write() as session:
             current = await session.get_one(Run, run.id)
-            if current.segment != run.segment:
+            if (current.segment, current.fence) != (run.segment, run.fence):
                 return
             try:
-                await lifecycle.requeue(session, self._parts.engine, current, RunAction.REQUEUE)
+                await lifecycle.requeue(
+                    session, engine, current, RunAction.REQUEUE, fence=run.fence
+                )
             except IllegalRunMove:
                 return
         logger.warning("run_requeued", run_id=run.id)

@@ -1,6 +1,8 @@
 """One segment of a run: taken up, worked on, and brought to an end or to a wait."""
 
 import asyncio
+import contextlib
+import math
 import time
 from typing import Any
 
@@ -24,6 +26,7 @@ from muster.domains.work.journal import (
 )
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.children import Parent, run_child
+from muster.domains.work.runs.following import wait_for_end
 from muster.domains.work.runs.forking import copy_shared_steps
 from muster.domains.work.runs.loop import AgentLoop, Answer
 from muster.domains.work.runs.memory import RunMemory
@@ -56,6 +59,7 @@ class Segment:
         self.caller = Caller.system(run.project_id)
         self.memory = RunMemory(run, run.fence, run.started_at or clock.now())
         self._begun = time.monotonic()
+        self._children: list[Segment] = []
 
     @property
     def active_ms(self) -> int:
@@ -131,7 +135,27 @@ class Segment:
         )
 
     async def _execute_child(self, child: Run) -> None:
-        await conclude(Segment(self._parts, child, depth=self.depth + 1))
+        """Execute a child, unless somebody ends it by itself: then what it does is broken off."""
+        segment = Segment(self._parts, child, depth=self.depth + 1)
+        self._children.append(segment)
+        ended = wait_for_end(self._parts.database, self._parts.live, child.id, math.inf)
+        tasks = [asyncio.ensure_future(conclude(segment)), asyncio.ensure_future(ended)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(outcomes[0], asyncio.CancelledError):
+            await segment.interrupted()
+        self._children.remove(segment)
+
+    async def interrupted(self) -> None:
+        """Record what was under way, here and in children, when somebody ended the run."""
+        with contextlib.suppress(Fenced):
+            await self.record_end(StepStatus.CANCELLED, None)
+        async with self._parts.database.write() as session:
+            await lifecycle.note_work(session, self.run, self.active_ms)
 
     async def _record_start(self, started_at: Any) -> None:
         if self.memory.finished("start") is not None:
@@ -154,6 +178,9 @@ class Segment:
 
         An end that is the last step already is not told twice.
         """
+        children, self._children = self._children, []
+        for child in children:
+            await child.interrupted()
         interrupted, self.memory.interrupted = self.memory.interrupted, []
         for step in interrupted:
             await self._append(step)
@@ -246,9 +273,9 @@ class RunExecutor:
     async def _interrupted(self, segment: Segment) -> None:
         """Record what was under way when the run was cancelled or stopped by force."""
         try:
-            await segment.record_end(StepStatus.CANCELLED, None)
-        except (Fenced, AppError):
-            logger.info("interrupted_run_not_recorded", run_id=segment.run.id)
+            await segment.interrupted()
+        except Exception:
+            logger.exception("interrupted_run_not_recorded", run_id=segment.run.id)
 
     async def lost(self, job_id: str, payload: dict[str, Any]) -> None:
         """End a run whose process died, where the settings say that it is not to be resumed."""
@@ -262,45 +289,48 @@ class RunExecutor:
             )
 
 
-async def conclude(segment: Segment) -> Answer | None:
-    """Execute a segment and bring the run to its end; returns the answer if there is one.
+async def conclude(segment: Segment) -> None:
+    """Execute a segment and bring its run to an end or to a wait."""
+    try:
+        await _conclude(segment)
+    except (Fenced, IllegalRunMove):
+        # Another process has the run, or somebody ended it meanwhile: it is not ours any more.
+        logger.info("run_taken_away", run_id=segment.run.id)
 
-    Raises `Suspended` for a child run only, whose parent has to wait as well.
-    """
-    run_id = segment.run.id
+
+async def _conclude(segment: Segment) -> None:
     try:
         answer = await segment.execute()
         note = "The limit of iterations was reached." if answer.limit_reached else None
         await segment.end(RunAction.COMPLETE, StepStatus.OK, result=answer.output, reason=note)
-        return answer
     except Suspended as suspended:
-        await segment.wait(suspended)
-        if segment.depth:
-            # What is asked is asked by this run; its parent only waits for it.
-            raise Suspended([]) from suspended
+        try:
+            await segment.wait(suspended)
+        except IllegalRunMove:
+            # Somebody asked the run to stop in this very moment; or it has ended, and stays so.
+            await _stop(segment)
     except StopAsked:
-        partial = {"partial_results": segment.memory.partial_results()}
-        await segment.end(RunAction.STOPPED, StepStatus.CANCELLED, result=partial)
+        await _stop(segment)
     except Refused as refused:
         action = RunAction.REJECT if refused.code == "rejected" else RunAction.FAIL
         await _fail(segment, action, refused.code, refused.message)
     except (Fenced, IllegalRunMove):
-        # Another process has the run, or somebody ended it meanwhile: it is not ours any more.
-        logger.info("run_taken_away", run_id=run_id)
+        raise
     except AppError as error:
         await _fail(segment, RunAction.FAIL, error.code, error.detail)
     except Exception:
-        logger.exception("run_crashed", run_id=run_id)
+        logger.exception("run_crashed", run_id=segment.run.id)
         text = "The run failed for a reason inside the platform; its id finds it in the log."
         await _fail(segment, RunAction.FAIL, "internal_error", text)
-    return None
+
+
+async def _stop(segment: Segment) -> None:
+    partial = {"partial_results": segment.memory.partial_results()}
+    await segment.end(RunAction.STOPPED, StepStatus.CANCELLED, result=partial)
 
 
 async def _fail(segment: Segment, action: RunAction, code: str, message: str) -> None:
     error = {"code": code, "message": message}
     partial = segment.memory.partial_results()
     result = {"partial_results": partial} if partial else None
-    try:
-        await segment.end(action, StepStatus.ERROR, result=result, error=error, reason=message)
-    except (Fenced, IllegalRunMove):
-        logger.info("run_taken_away", run_id=segment.run.id)
+    await segment.end(action, StepStatus.ERROR, result=result, error=error, reason=message)

@@ -1,15 +1,18 @@
 """The moves of a run, each with its event, in one unit of work."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import set_activity
+from muster.domains.catalogue.agents import hold_agent, set_activity
 from muster.domains.control import approvals
 from muster.domains.work.journal import (
+    ACTIVE,
+    IllegalRunMove,
     Intent,
     Run,
     RunAction,
@@ -167,8 +170,14 @@ async def finish(
     fence: int | None = None,
     **changes: Any,
 ) -> RunStatus:
-    """End a run, with its event; what it still asked of people is withdrawn."""
+    """End a run, with its event; what it still asked of people is withdrawn.
+
+    Runs that it started and that have not ended go with it: nobody else would take them up.
+    """
     moment = clock.now()
+    if run.status == RunStatus.WAITING_FOR_APPROVAL:
+        # Before the run, as those who decide do it: else each could wait for the other.
+        await approvals.withdraw(session, caller, run.id)
     status = await transition(
         session,
         run.id,
@@ -193,7 +202,29 @@ async def finish(
     await _rest(session, caller, run)
     tell(session, run.id, status)
     metrics.RUNS_FINISHED.labels(status.value).inc()
+    await _finish_children(session, caller, run, action, reason)
     return status
+
+
+async def _finish_children(
+    session: AsyncSession, caller: Caller, run: Run, action: RunAction, reason: str | None
+) -> None:
+    if action is not RunAction.STOPPED:
+        action = RunAction.CANCEL
+    unfinished = Run.status.in_([status.value for status in ACTIVE])
+    statement = select(Run).where(Run.parent_run_id == run.id, unfinished)
+    for child in (await session.scalars(statement)).all():
+        with suppress(IllegalRunMove):  # it came to its end by itself in this moment
+            await finish(
+                session, caller, child, action, reason=reason or "The run that started it has ended"
+            )
+
+
+async def note_work(session: AsyncSession, run: Run, active_ms: int) -> None:
+    """Keep how long a run has worked that somebody else ended: it may be taken up again."""
+    await session.execute(
+        update(Run).where(Run.id == run.id, Run.fence == run.fence).values(active_ms=active_ms)
+    )
 
 
 async def ask_to_stop(
@@ -209,12 +240,31 @@ async def ask_to_stop(
     return status
 
 
-async def requeue(session: AsyncSession, engine: Jobs, run: Run, action: RunAction) -> None:
-    """Put a run back in the queue as a new segment."""
+async def requeue(
+    session: AsyncSession,
+    engine: Jobs,
+    run: Run,
+    action: RunAction,
+    *,
+    fence: int | None = None,
+) -> None:
+    """Put a run back in the queue as a new segment.
+
+    With a fence only if nobody took it up since.
+    """
+    await reopen(session, run, action, fence=fence)
+    submit_later(session, engine, run)
+
+
+async def reopen(
+    session: AsyncSession, run: Run, action: RunAction, *, fence: int | None = None
+) -> None:
+    """Let a run begin a new segment; what it came to before is forgotten, its journal is not."""
     await transition(
         session,
         run.id,
         action,
+        fence=fence,
         segment=run.segment + 1,
         completed_at=None,
         stop_requested=None,
@@ -224,30 +274,45 @@ async def requeue(session: AsyncSession, engine: Jobs, run: Run, action: RunActi
         status_reason=None,
     )
     await session.refresh(run)
-    submit_later(session, engine, run)
     tell(session, run.id, RunStatus.PENDING)
 
 
 async def wake_decided(session: AsyncSession, run_id: str, engine: Jobs) -> None:
     """Let a run go on when nothing is asked of people any more; its parents wait with it."""
-    run = await session.get(Run, run_id)
+    line = await _line_of(session, run_id)
+    # From the top: so does who ends a run and those that it started. And before the question what
+    # is open: of two people who decide about one run at once, the second sees the first one's.
+    found = [await session.get(Run, id_, with_for_update=True) for id_ in reversed(line)]
+    *parents, run = found
     if run is None or run.status != RunStatus.WAITING_FOR_APPROVAL:
         return
     if await approvals.has_open(session, run_id):
         return
-    while run.parent_run_id is not None:
+    while parents:
         await transition(session, run.id, RunAction.WAKE)
-        run = await session.get_one(Run, run.parent_run_id)
-        if run.status != RunStatus.WAITING_FOR_APPROVAL:
+        run = parents.pop()
+        if run is None or run.status != RunStatus.WAITING_FOR_APPROVAL:
             # The parent does other work still; it finds the answer when it comes to wait.
             return
     await requeue(session, engine, run, RunAction.WAKE)
+
+
+async def _line_of(session: AsyncSession, run_id: str) -> list[str]:
+    """Return the ids of a run and of those above it, up to the one that people started."""
+    line: list[str] = []
+    current: str | None = run_id
+    while current is not None:
+        line.append(current)
+        current = await session.scalar(select(Run.parent_run_id).where(Run.id == current))
+    return line
 
 
 async def _rest(session: AsyncSession, caller: Caller, run: Run) -> None:
     """Show the agent as idle again when this was its last run at work."""
     if run.agent_id is None:
         return
+    # Two last runs that end at once must not each take the other for one that goes on.
+    await hold_agent(session, run.agent_id)
     others = await session.scalar(
         select(func.count())
         .select_from(Run)

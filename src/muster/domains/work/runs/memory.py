@@ -85,9 +85,12 @@ class RunMemory:
             candidate = f"{key}~{number}"
         return candidate
 
-    def intended(self, key: str) -> bool:
-        """Tell whether the step was about to act when an earlier process had the run."""
-        return key in self._intents
+    def unsettled(self, key: str) -> str | None:
+        """Return the key of the step's last attempt that was about to act when an earlier process
+        had the run, and of which nothing was heard.
+        """
+        attempts = [k for k in self._intents - self._taken if k.partition("~")[0] == key]
+        return max(attempts, key=_attempt_number, default=None)
 
     def approval(self, key: str, kind: str) -> StepApproval | None:
         """Return what a person decided about the step."""
@@ -120,6 +123,10 @@ def partial_results(steps: Iterable[FinishedStep]) -> list[dict[str, Any]]:
         elif step.key.startswith("t"):
             results.append({"step": step.key, "name": step.name, "content": step.output})
     return results
+
+
+def _attempt_number(key: str) -> int:
+    return int(key.partition("~")[2] or 1)
 
 
 def _counts_as_done(status: StepStatus, kind: str) -> bool:

@@ -1,6 +1,6 @@
 """What one can do with runs. Knows nothing of HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -109,8 +109,6 @@ class RunService:
     async def _end_now(
         self, run: Run, action: RunAction, reason: str, *, result: dict[str, Any] | None
     ) -> None:
-        for child in await self._children(run):
-            await lifecycle.finish(self._session, self._caller, child, action, reason=reason)
         await lifecycle.finish(
             self._session, self._caller, run, action, reason=reason, result=result
         )
@@ -121,16 +119,6 @@ class RunService:
             await engine.cancel(job_id, reason)
 
         after_commit(self._session, cancel)
-
-    async def _children(self, run: Run) -> Sequence[Run]:
-        found: list[Run] = []
-        layer = [run.id]
-        while layer:
-            statement = self._runs.query().where(Run.parent_run_id.in_(layer))
-            children = list((await self._session.scalars(statement)).all())
-            found += [child for child in children if not child.is_final]
-            layer = [child.id for child in children]
-        return found
 
     async def resume(self, run_id: str) -> Run:
         """Take up a run that failed, was stopped or cancelled, where it was."""

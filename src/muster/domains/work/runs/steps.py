@@ -266,10 +266,14 @@ class StepRunner:
     async def _unsure(
         self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
     ) -> ToolOutcome | None:
-        """Deal with a call that may have half-happened before a crash: a person chooses."""
-        if tool.idempotent or not self.memory.intended(record.key):
+        """Deal with a call that may have half-happened before a crash: a person chooses.
+
+        A choice is for one attempt. The next one that is cut off is asked about anew.
+        """
+        attempt = self.memory.unsettled(use.key)
+        if tool.idempotent or attempt is None:
             return None
-        choice = self.memory.approval(use.key, "uncertain_step")
+        choice = self.memory.approval(attempt, "uncertain_step")
         if choice is None:
             message = (
                 f"The process died while the tool {tool.name} was being called; it may or may not "
@@ -278,7 +282,7 @@ class StepRunner:
             )
             request = ApprovalRequest(
                 kind="uncertain_step",
-                step_key=use.key,
+                step_key=attempt,
                 title=f"Did {tool.name} happen?",
                 description=message,
                 subject={"tool": tool.name, "arguments": dict(step.arguments)},
