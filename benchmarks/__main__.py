@@ -74,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description="Measure the figures that this project promises."
     )
     parser.add_argument(
-        "names", nargs="*", type=_name, metavar="NAME", help=f"what to measure: {', '.join(BENCHMARKS)}"
+        "names",
+        nargs="*",
+        type=_name,
+        metavar="NAME",
+        help=f"what to measure: {', '.join(BENCHMARKS)}",
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(

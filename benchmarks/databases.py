@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
+from tests.support.postgres import PostgresServer
 
 from muster.engine import prepare
 from muster.entrypoints.cli.schema import bring_up_to_date
 from muster.entrypoints.running import engine_options
 from muster.kernel.settings import Settings
-from tests.support.postgres import PostgresServer
 
 DURABLE = {
     "fsync": "on",

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What is promised of a figure: at most, or at least, so much."""
+    """What is promised of a figure: less than so much, so much or more, or exactly so much."""
 
-    kind: Literal["<", ">="]
+    kind: Literal["<", "≥", "="]
     limit: float
 
-    def shortfall(self, value: float) -> float:
-        """Return by how much a value misses the bar; 0 where it meets it."""
-        if self.kind == "<":
-            return 0.0 if value < self.limit else value - self.limit
-        return 0.0 if value >= self.limit else self.limit - value
+    def is_met(self, value: float) -> bool:
+        """Tell whether a value keeps the promise."""
+        if self.kind == "=":
+            return value == self.limit
+        return value < self.limit if self.kind == "<" else value >= self.limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +36,20 @@ class Figure:
     def shown_bar(self) -> str:
         if self.bar is None:
             return ""
-        sign = "≥" if self.bar.kind == ">=" else "<"
-        return f"{sign} {_number(self.bar.limit)} {self.unit}".rstrip()
+        return f"{self.bar.kind} {_number(self.bar.limit)} {self.unit}".rstrip()
 
     @property
     def met(self) -> bool | None:
         """Whether the bar is met; None where there is none."""
-        return None if self.bar is None else self.bar.shortfall(self.value) == 0
+        return None if self.bar is None else self.bar.is_met(self.value)
 
     @property
     def verdict(self) -> str:
         if self.bar is None:
             return ""
-        missing = self.bar.shortfall(self.value)
-        if missing == 0 and self.met:
+        if self.met:
             return "meets the bar"
+        missing = abs(self.value - self.bar.limit)
         return f"misses the bar by {_number(missing)} {self.unit}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
@@ -85,14 +84,19 @@ class Report:
         }
 
 
-def at_most(limit: float) -> Bar:
+def less_than(limit: float) -> Bar:
     """Promise less than `limit`."""
     return Bar("<", limit)
 
 
 def at_least(limit: float) -> Bar:
     """Promise `limit` or more."""
-    return Bar(">=", limit)
+    return Bar("≥", limit)
+
+
+def none_at_all() -> Bar:
+    """Promise that there is nothing to count."""
+    return Bar("=", 0)
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.databases import fresh_database
-from benchmarks.figures import Report, at_most
+from benchmarks.figures import Report, less_than
 from benchmarks.journal_rows import NEWEST, agent_of, fill
 from benchmarks.product import Product, product
 from benchmarks.timing import percentile
@@ -28,9 +28,9 @@ _STEPS = 50
 _WARM_UP = 200
 _HOW = (
     "`Gate.evaluate` of the assembled product, one decision after the other in the server's event "
-    f"loop, for a run with {_STEPS} steps behind it. The call that needs an approval has one, bound "
-    "to arguments of 1 KB, which are hashed for the comparison. With `max_rpm` the agent's calls of "
-    "the last minute are read from the journal for each decision."
+    f"loop, for a run with {_STEPS} steps behind it. The call that needs an approval has one, "
+    "bound to arguments of 1 KB, which are hashed for the comparison. With `max_rpm` the agent's "
+    "calls of the last minute are read from the journal for each decision."
 )
 
 
@@ -52,7 +52,7 @@ async def measure(context: Context) -> Report:
                 reads = step.limits.max_rpm is not None
                 times = await _decide(gate, step, max(count // (10 if reads else 1), 50))
                 report.add(f"{name}, p50", percentile(times, 50), "µs")
-                bar = None if reads else at_most(296)
+                bar = None if reads else less_than(296)
                 report.add(f"{name}, p99", percentile(times, 99), "µs", bar)
     return report
 

@@ -56,10 +56,10 @@ def watched_handlers() -> Iterator[Handlers]:
     """Watch the handlers of whatever engine is assembled in the block."""
     handlers, original = Handlers(), RunExecutor.handle
 
-    async def handle(executor: RunExecutor, job: JobContext) -> None:
+    async def handle(self: RunExecutor, job: JobContext) -> None:
         begun = time.perf_counter()
         try:
-            await original(executor, job)
+            await original(self, job)
         finally:
             handlers.note(job.job.payload["run_id"], begun)
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 from sqlalchemy import insert
 from sqlalchemy.engine import make_url
 
@@ -79,7 +79,7 @@ async def _running(muster: Product, count: int) -> list[str]:
     ids = [new_id() for _ in range(count)]
     rows = [
         run_row(
-            id,
+            run_id,
             muster.accounts.project_id,
             number,
             0,
@@ -87,7 +87,7 @@ async def _running(muster: Product, count: int) -> list[str]:
             completed_at=None,
             result=None,
         )
-        for number, id in enumerate(ids)
+        for number, run_id in enumerate(ids)
     ]
     async with muster.muster.database.write() as session:
         await session.execute(insert(Run), rows)

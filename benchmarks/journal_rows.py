@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 from sqlalchemy import insert
 from sqlalchemy.engine import make_url
 
@@ -44,7 +44,10 @@ async def fill(url: str, project_id: str, *, runs: int, steps: int, first: int) 
         for start in range(0, runs, _CHUNK):
             chunk = ids[start : start + _CHUNK]
             numbers = range(first + start, first + start + len(chunk))
-            rows = [run_row(id, project_id, n, steps) for id, n in zip(chunk, numbers, strict=True)]
+            rows = [
+                run_row(run_id, project_id, number, steps)
+                for run_id, number in zip(chunk, numbers, strict=True)
+            ]
             async with database.write() as session:
                 await session.execute(insert(Run), rows)
             await _insert_steps(url, rows, steps)
@@ -173,7 +176,9 @@ async def _insert_steps(url: str, runs: list[dict[str, Any]], steps: int) -> Non
     connection = await asyncpg.connect(_plain(url))
     try:
         await connection.copy_records_to_table(
-            "steps", records=[tuple(row[name] for name in _COLUMNS) for row in rows], columns=_COLUMNS
+            "steps",
+            records=[tuple(row[name] for name in _COLUMNS) for row in rows],
+            columns=_COLUMNS,
         )
     finally:
         await connection.close()
@@ -187,7 +192,7 @@ def _insert_into_sqlite(path: str, rows: Iterator[dict[str, Any]]) -> None:
         connection.execute("PRAGMA synchronous=OFF")
         with connection:
             connection.executemany(
-                f"INSERT INTO steps ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608
+                f"INSERT INTO steps ({', '.join(_COLUMNS)}) VALUES ({marks})",
                 (tuple(_for_sqlite(row[name]) for name in _COLUMNS) for row in rows),
             )
     finally:

@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 
 from benchmarks.context import Context
-from benchmarks.figures import Report, at_most
+from benchmarks.figures import Report, less_than, none_at_all
 from benchmarks.processes import PASSWORD, Server, muster_server
 from benchmarks.subscribers import Subscriber, subscribe
 from benchmarks.timing import percentile
@@ -103,7 +103,7 @@ def _tell(report: Report, what: str, clients: Sequence[Subscriber], events: int)
         in_order = numbers == sorted(set(numbers)) and len(numbers) == events
         lost += 0 if in_order else max(1, abs(events - len(set(numbers))))
         client.messages.clear()
-    report.add(f"{what}: lost", lost, "messages", at_most(1))
+    report.add(f"{what}: lost", lost, "messages", none_at_all())
     if latencies:
         report.add(f"{what}: p50", percentile(latencies, 50), "ms")
-        report.add(f"{what}: p99", percentile(latencies, 99), "ms", at_most(500))
+        report.add(f"{what}: p99", percentile(latencies, 99), "ms", less_than(500))

@@ -11,7 +11,7 @@ import httpx2
 
 from benchmarks.context import Context
 from benchmarks.databases import fresh_database
-from benchmarks.figures import Report, at_most
+from benchmarks.figures import Report, less_than
 from benchmarks.handlers import Handlers, watched_handlers
 from benchmarks.peers import PEERS, Peer, PeerFailed, RunningPeer, prepare_peers
 from benchmarks.processes import ModelServer, model_server_process
@@ -21,7 +21,7 @@ from benchmarks.timing import fit_line, median, percentile
 _MODEL_STEPS = (1, 3, 6)
 _PROMPT = "What is 6*7?"
 _WARM_UP = 3
-_RUN_BAR, _STEP_BAR = at_most(15), at_most(8)
+_RUN_BAR, _STEP_BAR = less_than(15), less_than(8)
 _HOW = (
     "Runs of an agent with a calculator, one after the other, against a scripted model server in a "
     "process of its own: with 1, 3 and 6 model calls and a call of the calculator between two of "
@@ -252,14 +252,17 @@ def _tell(report: Report, found: Found, starts: list[float]) -> None:
     report.add("from the request to the handler's begin, p99", percentile(starts, 99), "ms")
 
 
-def _tell_of_peer(
-    report: Report, title: str, found: Found, ours: Found, *, is_bar: bool
-) -> None:
+def _tell_of_peer(report: Report, title: str, found: Found, ours: Found, *, is_bar: bool) -> None:
     per_run, per_step = _fitted(found)
     longest = max(found)
     its = found[longest].overhead(50)
     report.add(f"{title}, overhead of a run, p50", per_run, "ms")
     report.add(f"{title}, overhead of a model step, p50", per_step, "ms")
     report.add(f"{title}, {_named(longest)}, overhead p50", its, "ms")
-    bar = at_most(1) if is_bar else None
-    report.add(f"Muster to {title}, overhead, {_named(longest)}", ours[longest].overhead(50) / its, "times", bar)
+    bar = less_than(1) if is_bar else None
+    report.add(
+        f"Muster to {title}, overhead, {_named(longest)}",
+        ours[longest].overhead(50) / its,
+        "times",
+        bar,
+    )

@@ -31,7 +31,7 @@ class PeerFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A library to compare with. Its program is `benchmarks/peer_programs/<name>.py`."""
+    """A library to compare with. Its program is `benchmarks/peer_programs/with_<name>.py`."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Peer:
 
     @property
     def program(self) -> Path:
-        return ROOT / "benchmarks" / "peer_programs" / f"{self.name}.py"
+        return ROOT / "benchmarks" / "peer_programs" / f"with_{self.name}.py"
 
 
 PEERS = (

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+from tests.support.accounts import Accounts, make_accounts
 
 from benchmarks.databases import settings_for
 from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import EngineMode
 from muster.kernel.logging import configure_logging
-from tests.support.accounts import Accounts, make_accounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import httpx2
 
 from benchmarks.context import Context
 from benchmarks.databases import fresh_database
-from benchmarks.figures import Report, at_most
+from benchmarks.figures import Report, less_than
 from benchmarks.journal_rows import fill, settle
 from benchmarks.product import product
 from benchmarks.timing import percentile
@@ -18,74 +20,75 @@ _FLAT = 1.5
 _WARM_UP = 5
 _HOW = (
     "`GET /executions` (the newest 50 runs and the total; also those that failed) and "
-    f"`GET /execution-trace/{{id}}` of a run chosen at random, with its {_STEPS} steps, through the "
-    "application without a network, one request after the other. All runs are of one project. "
-    "Rows are written in bulk; the database is closed up before reading (WAL checkpoint on SQLite, "
-    "`VACUUM ANALYZE` on PostgreSQL). Growth compares the medians at both lengths."
+    f"`GET /execution-trace/{{id}}` of a run chosen at random, with its {_STEPS} steps, through "
+    "the application without a network. All runs are of one project. Two databases, one with a "
+    "short and one with a long journal, are asked in turn; growth compares their medians. Rows are "
+    "written in bulk, and the databases are closed up before reading (WAL checkpoint on SQLite, "
+    "`VACUUM ANALYZE` on PostgreSQL)."
 )
-_Address = Callable[[], str]
+_Address = Callable[["_Journal"], str]
+
+_REQUESTS: dict[str, _Address] = {
+    "list of runs": lambda _: "/executions",
+    "list of failed runs": lambda _: "/executions?status=failed",
+    "trace of a run": lambda journal: f"/execution-trace/{journal.chance.choice(journal.ids)}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """A database with a journal of some length, and who asks it."""
+
+    client: httpx2.AsyncClient
+    ids: list[str]
+    chance: random.Random
+
+    @property
+    def length(self) -> str:
+        return f"{len(self.ids) * _STEPS:,} steps"
 
 
 async def measure(context: Context) -> Report:
     """Measure reading."""
     report = Report(name="reading", title="Reading a long journal", how=_HOW)
+    lengths = context.pick(200, 200, 20), context.pick(20_000, 2_000, 60)
     for kind in context.databases:
-        await _measure_on(context, report, kind)
+        async with AsyncExitStack() as stack:
+            short, long = [await _journal(context, stack, kind, runs) for runs in lengths]
+            for name, address in _REQUESTS.items():
+                context.say(f"{kind}: {name}")
+                times = await _ask(context, (short, long), address)
+                for journal, taken in zip((short, long), times, strict=True):
+                    where = f"{kind}: {name}, {journal.length}"
+                    report.add(f"{where}, p50", percentile(taken, 50), "ms")
+                    report.add(f"{where}, p99", percentile(taken, 99), "ms", less_than(100))
+                growth = percentile(times[1], 50) / percentile(times[0], 50)
+                report.add(f"{kind}: {name}, growth", growth, "times", less_than(_FLAT))
     return report
 
 
-async def _measure_on(context: Context, report: Report, kind: str) -> None:
-    short, long = context.pick(200, 200, 20), context.pick(20_000, 2_000, 60)
-    with context.scratch() as folder:
-        async with (
-            fresh_database(kind, folder) as url,
-            product(url, folder, engine="off") as muster,
-        ):
-            project_id = muster.accounts.project_id
-            ids = await fill(url, project_id, runs=short, steps=_STEPS, first=0)
-            await settle(url)
-            before = await _read(context, report, kind, muster.client, ids)
-            context.say(f"{kind}: filling up to {long * _STEPS:,} steps")
-            ids += await fill(url, project_id, runs=long - short, steps=_STEPS, first=short)
-            await settle(url)
-            after = await _read(context, report, kind, muster.client, ids)
-    for name, median in after.items():
-        report.add(
-            f"{kind}: {name}, growth of p50 from {short * _STEPS:,} to {long * _STEPS:,} steps",
-            median / before[name],
-            "times",
-            at_most(_FLAT),
-        )
+async def _journal(context: Context, stack: AsyncExitStack, kind: str, runs: int) -> _Journal:
+    context.say(f"{kind}: filling {runs * _STEPS:,} steps")
+    folder = stack.enter_context(context.scratch())
+    url = await stack.enter_async_context(fresh_database(kind, folder))
+    muster = await stack.enter_async_context(product(url, folder, engine="off"))
+    project_id = muster.accounts.project_id
+    ids = await fill(url, project_id, runs=runs, steps=_STEPS, first=0)
+    await settle(url)
+    return _Journal(muster.client, ids, random.Random(7))
 
 
-async def _read(
-    context: Context, report: Report, kind: str, client: httpx2.AsyncClient, ids: list[str]
-) -> dict[str, float]:
-    """Add the figures of each kind of request; return their medians."""
-    chance = random.Random(7)
-    requests: dict[str, _Address] = {
-        "list of runs": lambda: "/executions",
-        "list of failed runs": lambda: "/executions?status=failed",
-        "trace of a run": lambda: f"/execution-trace/{chance.choice(ids)}",
-    }
-    medians: dict[str, float] = {}
-    for name, address in requests.items():
-        where = f"{kind}: {name}, {len(ids) * _STEPS:,} steps"
-        context.say(where)
-        times = await _time(client, address, context.pick(300, 100, 10))
-        medians[name] = percentile(times, 50)
-        report.add(f"{where}, p50", medians[name], "ms")
-        report.add(f"{where}, p99", percentile(times, 99), "ms", at_most(100))
-    return medians
-
-
-async def _time(client: httpx2.AsyncClient, address: _Address, count: int) -> list[float]:
-    times: list[float] = []
-    for number in range(_WARM_UP + count):
-        begun = time.perf_counter()
-        answer = await client.get(address())
-        elapsed = (time.perf_counter() - begun) * 1000
-        answer.raise_for_status()
-        if number >= _WARM_UP:
-            times.append(elapsed)
+async def _ask(
+    context: Context, journals: tuple[_Journal, _Journal], address: _Address
+) -> tuple[list[float], list[float]]:
+    """Return the milliseconds that the answers took, for both journals."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(_WARM_UP + context.pick(300, 100, 5)):
+        for journal, taken in zip(journals, times, strict=True):
+            begun = time.perf_counter()
+            answer = await journal.client.get(address(journal))
+            elapsed = (time.perf_counter() - begun) * 1000
+            answer.raise_for_status()
+            if number >= _WARM_UP:
+                taken.append(elapsed)
     return times

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.context import Context
-from benchmarks.figures import Report, at_most
+from benchmarks.figures import Report, less_than
 from benchmarks.processes import Server, bare_server, muster_server
 from benchmarks.timing import median
 
@@ -16,8 +16,8 @@ _REST_S = 3.0
 _HOW = (
     "`muster serve` as a process of its own on SQLite: from its start to the first answer of "
     "`GET /health`, with an empty data folder (tables, keys and the superadmin are made) and with "
-    "the one that is there then. The yardstick is a FastAPI application of one route under uvicorn, "
-    "started in turn with them. Resident memory, children included, three seconds after the first "
+    "the one that is there then. The yardstick is a FastAPI application of one route under "
+    "uvicorn, started in turn with them. Resident memory, children included, three seconds after the first "
     "answer. Medians."
 )
 
@@ -52,11 +52,11 @@ async def measure(context: Context) -> Report:
     report.add("bare FastAPI application, to the first answer", of_bare, "s")
     report.add("bare FastAPI application, computing", median(s.cpu_s for s in bare), "s")
     report.add("later start, of that", median(s.seconds for s in later) / of_bare, "times")
-    report.add("resident memory at rest", median(s.memory_mb for s in later), "MB", at_most(300))
+    report.add("resident memory at rest", median(s.memory_mb for s in later), "MB", less_than(300))
     return report
 
 
-_BAR = at_most(2)
+_BAR = less_than(2)
 _Serve = Callable[[Path], AbstractContextManager[Server]]
 
 

@@ -1,8 +1,7 @@
 """A process that executes durable steps: `python -m benchmarks.step_worker JSON`.
 
-The argument names the `engine` ("muster" or "dbos"), the database (`url`, `folder`), how many runs
-with how many `steps` it executes, and how many of them `at_once`. It prints a line when it is ready,
-begins when it is told by a line, and prints how many seconds it took.
+The argument holds the fields of `Work`. A worker prints a line when it is ready, begins when it is
+told by a line, and prints how many seconds it took.
 """
 
 import asyncio
@@ -39,7 +38,13 @@ _KIND = "benchmark"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a worker does."""
+    """What a worker does: so many runs of so many steps, a number of them at once.
+
+    Args:
+        engine: "muster" or "dbos".
+        url: The database.
+        folder: Data folder of the product.
+    """
 
     engine: str
     url: str
@@ -103,14 +108,12 @@ class NoOpRuns:
         self.ended[run_id].set()
 
     async def lost(self, job_id: str, payload: dict[str, object]) -> None:
-        raise AssertionError(f"{job_id} was lost")
+        raise AssertionError(f"{job_id} was lost: {payload}")
 
 
 def _use(number: int) -> ToolUse:
     call = ToolCall(id=f"call-{number}", name=TOOL.name, arguments={"number": number})
-    return ToolUse(
-        key=f"t{number}.0", parent_key="start", iteration=number, call=call, tool=TOOL
-    )
+    return ToolUse(key=f"t{number}.0", parent_key="start", iteration=number, call=call, tool=TOOL)
 
 
 async def with_muster(work: Work) -> None:
@@ -143,7 +146,7 @@ async def _pending_runs(muster: Muster, count: int) -> tuple[str, list[str]]:
         await session.flush()
         rows = [
             run_row(
-                id,
+                run_id,
                 project.id,
                 number,
                 0,
@@ -155,7 +158,7 @@ async def _pending_runs(muster: Muster, count: int) -> tuple[str, list[str]]:
                 result=None,
                 created_at=clock.now(),
             )
-            for number, id in enumerate(ids)
+            for number, run_id in enumerate(ids)
         ]
         await session.execute(insert(Run), rows)
     return project.id, ids
@@ -186,8 +189,8 @@ async def with_dbos(work: Work) -> None:
     )
 
     @DBOS.step()
-    async def no_op(number: int) -> dict[str, bool]:
-        return {"done": True}
+    async def no_op(number: int) -> dict[str, int]:
+        return {"done": number}
 
     @DBOS.workflow()
     async def run(steps: int) -> str:

@@ -86,9 +86,7 @@ def _execute(work: Work, folder: Path, processes: int) -> float:
     command = [sys.executable, "-m", "benchmarks.step_worker", json.dumps(asdict(work))]
     log = folder / "workers.log"
     with contextlib.ExitStack() as stack:
-        workers = [
-            stack.enter_context(process(command, log, pipes=True)) for _ in range(processes)
-        ]
+        workers = [stack.enter_context(process(command, log, pipes=True)) for _ in range(processes)]
         for worker in workers:
             answer_of(worker, log)
         begun = time.perf_counter()

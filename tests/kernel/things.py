@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import anyio
 import httpx2
 from fastapi import Query, Response
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, Field
 from sqlalchemy import BigInteger, Column, ForeignKey, MetaData, String, Table, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,8 +22,7 @@ from muster.kernel.http import App, Db, Reading, Router, Writing
 from muster.kernel.ids import new_id
 from muster.kernel.paging import CursorPage, CursorParams
 from muster.kernel.schemas import In, JsonObject, RecordOut
-from muster.platform.access import Caller, PlatformRole, ProjectRole, Scope, identify, requires
-from muster.platform.access.caller import CallerKind
+from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, Scope, identify, requires, scopes_of
 from muster.platform.projects import Project
 
 # Apart from the product's: the schema of the product is compared with its migrations.
@@ -208,10 +207,6 @@ async def broken_stream() -> Response:
     return StreamingResponse(parts())
 
 
-class Nested(BaseModel):
-    depth: int
-
-
 @router.get("/plain/query")
 async def plain_query(number: int, text: str = "", flag: float = 0) -> dict[str, Any]:
     return {"number": number, "text": text, "flag": flag}
@@ -227,7 +222,7 @@ async def authenticate(connection: HTTPConnection) -> Caller:
         role=PlatformRole.USER,
         project_id=connection.app.state.project_id,
         project_role=ProjectRole(role),
-        scopes={"viewer": {Scope.AGENTS_READ}}.get(role, set(Scope)),  # type: ignore[arg-type]
+        scopes=scopes_of(PlatformRole.USER, ProjectRole(role)),
         key_id=key or None,
     )
 

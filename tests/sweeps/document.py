@@ -111,6 +111,12 @@ def operations() -> Iterator[Operation]:
 OPERATIONS = list(operations())
 
 
+def one_per_handler(chosen: list[Operation]) -> list[Operation]:
+    """Leave out operations that are served by the same handler under another path."""
+    handlers = {route.name: route.endpoint for route in APP.operations()}
+    return list({handlers[o.id]: o for o in reversed(chosen)}.values())
+
+
 def each(chosen: list[Operation]) -> list[ParameterSet]:
     """Return operations as parameters of a test."""
     return [pytest.param(o, id=o.id) for o in chosen]

@@ -5,11 +5,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
 from muster.entrypoints.assembly import Muster
 from muster.kernel.ids import new_id
 from muster.kernel.settings import Settings
 from muster.platform.access import PlatformRole, scopes_of
 from muster.platform.identity import AGENT_KEY_SCOPES, Device, User, open_session
+from muster.platform.identity.passwords import Passwords
 from tests.support.accounts import ROLES, Accounts, make_accounts
 from tests.sweeps.calling import Answer, Loop, ask, query_of
 from tests.sweeps.document import Operation
@@ -27,6 +31,18 @@ def scopes_held(person: str) -> frozenset[str]:
     return AGENT_KEY_SCOPES if person == AGENT else scopes_of(*ROLES[person])
 
 
+class QuickPasswords(Passwords):
+    """Passwords whose hashes are weak and cost nothing: sweeps make hundreds."""
+
+    _hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+
+    async def hash(self, password: str) -> str:
+        return self._hasher.hash(password)
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        return hashed is not None and self._hasher.verify(password, hashed)
+
+
 class World:
     """The application, its people, and the objects that they have made.
 
@@ -36,6 +52,8 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.muster = Muster(settings, engine="off")
+        passwords = QuickPasswords(settings.auth.password_min_length)
+        self.muster.credentials.passwords = passwords
         self._loop = Loop()
         self._objects: dict[tuple[str, ...], str] = {}
         self.tokens: dict[str, str] = {}

@@ -19,7 +19,7 @@ from muster.platform.access import Caller, Scope, requires
 from muster.platform.events.recording import PLATFORM_CHAIN
 from muster.platform.events.tail import EventTail, LiveEvent
 
-CHECK_EVERY_S = 15.0
+CHECK_EVERY_S = 30.0
 _OF_THE_TOKEN = {b"authorization", b"x-api-key"}
 _OF_THE_PROJECT = {b"x-project-id", b"group_id"}
 _must_read: Callable[[Caller], Awaitable[Caller]] = requires(Scope.EVENTS_READ).dependency

@@ -1,5 +1,6 @@
 """The checks that hold for every run: permissions, an agent's own limits, approvals."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -24,6 +25,9 @@ class StatelessCheck:
 
     async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
         """Nothing was held."""
+
+    async def release(self, step: IntendedStep) -> None:
+        """Nothing is held."""
 
 
 class ToolPermission(StatelessCheck):
@@ -88,23 +92,31 @@ class TimeLimit(StatelessCheck):
         )
 
 
-class RateLimit(StatelessCheck):
-    """An agent calls models at most `max_rpm` times a minute, over all of its runs: it waits."""
+class RateLimit:
+    """An agent calls models at most `max_rpm` times a minute, over all of its runs: it waits.
+
+    Calls that are under way or that wait for their turn in this process count as well, each with
+    the moment at which it may begin.
+    """
 
     name = "rate_limit"
 
     def __init__(self, recent: RecentCalls) -> None:
         self._recent = recent
+        self._turns: defaultdict[str, dict[tuple[str, str], datetime]] = defaultdict(dict)
 
     async def judge(self, step: IntendedStep) -> Sequence[Finding]:
         limit = step.limits.max_rpm
         if limit is None or step.kind != MODEL_KIND or step.agent_id is None:
             return ()
         moment = clock.now()
-        calls = await self._recent(step.agent_id, moment - _MINUTE, limit)
-        if len(calls) < limit:
+        ended = await self._recent(step.agent_id, moment - _MINUTE, limit)
+        turns = self._turns[step.agent_id]
+        calls = sorted([*ended, *turns.values()], reverse=True)
+        turn = moment if len(calls) < limit else max(moment, calls[limit - 1] + _MINUTE)
+        turns[step.run_id, step.key] = turn
+        if turn == moment:
             return ()
-        wait = (calls[-1] + _MINUTE - moment).total_seconds()
         return (
             Finding(
                 check=self.name,
@@ -112,9 +124,23 @@ class RateLimit(StatelessCheck):
                 code="max_rpm",
                 message=f"The agent may call models {limit} times a minute and waits.",
                 details={"max_rpm": limit},
-                wait_s=max(0.0, wait),
+                wait_s=(turn - moment).total_seconds(),
             ),
         )
+
+    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+        """The call is in the journal now, and counts from there."""
+        del succeeded, cost
+        await self.release(step)
+
+    async def release(self, step: IntendedStep) -> None:
+        """Give the turn back."""
+        if step.agent_id is None:
+            return
+        turns = self._turns.get(step.agent_id, {})
+        turns.pop((step.run_id, step.key), None)
+        if not turns:
+            self._turns.pop(step.agent_id, None)
 
 
 class ApprovalRequired(StatelessCheck):

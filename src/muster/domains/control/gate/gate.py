@@ -9,9 +9,10 @@ from muster.domains.control.gate.decision import Action, Decision, Finding, Inte
 class Check(Protocol):
     """One kind of rule. Policies, budgets and breakers are checks like the limits of an agent.
 
-    `judge` looks at a step before it happens and may take a hold on what it will use up; `settle`
-    is called once for each step that was allowed, when it is known whether it came off, so that a
-    hold can be turned into what was really used.
+    `judge` looks at a step before it happens and may take a hold on what it will use up. Then one
+    of two is called, once: `settle` for a step that was allowed, when it is known whether it came
+    off, so that a hold can be turned into what was really used; `release` for one that was not,
+    by whichever check, so that nothing is held for what never happens.
     """
 
     name: str
@@ -22,6 +23,10 @@ class Check(Protocol):
 
     async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
         """Take note of how an allowed step ended; `cost` in US dollars, None where unknown."""
+        ...
+
+    async def release(self, step: IntendedStep) -> None:
+        """Give back what is held for a step that does not happen."""
         ...
 
 
@@ -36,17 +41,19 @@ class Gate:
         self.checks = tuple(checks)
 
     async def evaluate(self, step: IntendedStep) -> Decision:
-        """Return the decision about a step."""
+        """Return the decision about a step; one that is allowed is to be settled."""
         findings: list[Finding] = []
         for check in self.checks:
             findings.extend(await check.judge(step))
         if not findings:
             return _ALLOWED
-        return Decision(
-            action=max((f.action for f in findings), key=lambda action: action.weight),
-            findings=tuple(findings),
-            wait_s=max(f.wait_s for f in findings),
-        )
+        action = max((f.action for f in findings), key=lambda action: action.weight)
+        allowed = action in {Action.ALLOW, Action.WARN}
+        if not allowed:
+            for check in self.checks:
+                await check.release(step)
+        wait_s = max(f.wait_s for f in findings) if allowed else 0.0
+        return Decision(action=action, findings=tuple(findings), wait_s=wait_s)
 
     async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
         """Tell every check how an allowed step ended."""

@@ -1,6 +1,6 @@
 """What can go wrong with runs."""
 
-from muster.kernel.errors import BadRequest, Conflict, NotFound
+from muster.kernel.errors import BadRequest, Conflict, NotFound, UpstreamFailed
 
 
 class RunNotFound(NotFound):
@@ -17,3 +17,11 @@ class ForkPointInvalid(Conflict):
 
 class RunStillActive(Conflict):
     code, title = "run_still_active", "The run has not ended"
+
+
+class RunHasParent(Conflict):
+    code, title = "run_has_parent", "Another run started this one; take that one up again"
+
+
+class RunOutputUnfit(UpstreamFailed):
+    code, title = "output_unfit", "The model's answers do not fit the output schema"

@@ -40,6 +40,9 @@ from muster.kernel.errors import AppError
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
 
+_LAST_WORDS_S = 0.25
+"""How long a child that has ended may take to come to its end in this process too."""
+
 logger = get_logger(__name__)
 
 
@@ -60,6 +63,7 @@ class Segment:
         self.memory = RunMemory(run, run.fence, run.started_at or clock.now())
         self._begun = time.monotonic()
         self._children: list[Segment] = []
+        self._ending = False
 
     @property
     def active_ms(self) -> int:
@@ -138,20 +142,28 @@ class Segment:
         """Execute a child, unless somebody ends it by itself: then what it does is broken off."""
         segment = Segment(self._parts, child, depth=self.depth + 1)
         self._children.append(segment)
-        ended = wait_for_end(self._parts.database, self._parts.live, child.id, math.inf)
-        tasks = [asyncio.ensure_future(conclude(segment)), asyncio.ensure_future(ended)]
+        work = asyncio.create_task(conclude(segment), name=f"child:{child.id}")
+        watch = asyncio.create_task(
+            wait_for_end(self._parts.database, self._parts.live, child.id, math.inf)
+        )
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            ended = watch.done() and watch.exception() is None
+            await asyncio.wait({work}, timeout=_LAST_WORDS_S if ended else None)
         finally:
-            for task in tasks:
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(outcomes[0], asyncio.CancelledError):
-            await segment.interrupted()
+            work.cancel()
+            watch.cancel()
+            await asyncio.wait({work, watch})
         self._children.remove(segment)
+        if work.cancelled():
+            await segment.interrupted()
+        else:
+            work.result()
 
     async def interrupted(self) -> None:
         """Record what was under way, here and in children, when somebody ended the run."""
+        if self._ending:
+            return
         with contextlib.suppress(Fenced):
             await self.record_end(StepStatus.CANCELLED, None)
         async with self._parts.database.write() as session:
@@ -218,6 +230,7 @@ class Segment:
     ) -> None:
         """Bring the run to its end: the journal first, then the status."""
         await self.record_end(status, result, error)
+        self._ending = True
         async with self._parts.database.write() as session:
             await lifecycle.finish(
                 session,

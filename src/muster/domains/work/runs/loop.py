@@ -16,6 +16,7 @@ from muster.adapters.models import (
     Message,
     ModelReply,
     ModelRequest,
+    OutputUnfit,
     ToolCall,
     message_to_json,
 )
@@ -23,6 +24,7 @@ from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.agents import AgentSpec
 from muster.domains.catalogue.models import CallableModel
 from muster.domains.catalogue.tools import BoundTool
+from muster.domains.work.runs.errors import RunOutputUnfit
 from muster.domains.work.runs.prompting import Prompt
 from muster.domains.work.runs.steps import ModelCall, Refused, StepRunner, Suspended, ToolUse
 
@@ -30,6 +32,11 @@ _LAST_WORD = (
     "You have reached the limit of your iterations. Give your best final answer now from what you "
     "know; no tool can be called any more."
 )
+_MEND = (
+    "Your answer does not fit the required output schema. {problem}\n"
+    "Give the whole answer again, as JSON that fits the schema, and nothing else."
+)
+_MOST_REPAIRS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +76,32 @@ class AgentLoop:
         while True:
             iteration += 1
             try:
-                reply = await self._think(iteration)
+                key, reply = await self._think(f"m{iteration}", iteration)
             except Refused as refused:
                 if refused.code != "max_iter":
                     raise
                 return await self._last_word(iteration)
             if not reply.tool_calls:
                 return Answer(output=self._parsed(reply.content), iterations=iteration)
-            await self._act(iteration, reply.tool_calls)
+            await self._act(key, iteration, reply.tool_calls)
 
-    async def _think(self, iteration: int, *, final: bool = False) -> ModelReply:
+    async def _think(
+        self, key: str, iteration: int, *, final: bool = False
+    ) -> tuple[str, ModelReply]:
+        """Ask the model, and again when its answer does not fit; returns the step that counts."""
+        problem = ""
+        for attempt in range(_MOST_REPAIRS + 1):
+            step = f"{key}.r{attempt}" if attempt else key
+            last_try = attempt == _MOST_REPAIRS
+            try:
+                return step, await self._ask(step, iteration, final=final, last_try=last_try)
+            except OutputUnfit as error:
+                problem = error.detail
+                self._remember(error.reply)
+                self._messages.append(Message(role="user", content=_MEND.format(problem=problem)))
+        raise RunOutputUnfit(f"{problem} It was asked to mend it {_MOST_REPAIRS} times.")
+
+    async def _ask(self, key: str, iteration: int, *, final: bool, last_try: bool) -> ModelReply:
         request = ModelRequest(
             messages=tuple(self._messages),
             tools=() if final else self._specs,
@@ -87,28 +110,32 @@ class AgentLoop:
         )
         new, self._told = self._messages[self._told :], len(self._messages)
         call = ModelCall(
-            key="final" if final else f"m{iteration}",
+            key=key,
             iteration=0 if final else iteration,
             request=request,
             told=[message_to_json(message) for message in new],
+            last_try=last_try,
         )
         reply = await self._runner.think(call, self._model)
+        self._remember(reply)
+        return reply
+
+    def _remember(self, reply: ModelReply) -> None:
         self._messages.append(reply.as_message())
         # What the model said is in its own step; the next one tells only what came after.
         self._told = len(self._messages)
-        return reply
 
     async def _last_word(self, iteration: int) -> Answer:
         self._messages.append(Message(role="user", content=_LAST_WORD))
-        reply = await self._think(iteration, final=True)
+        _, reply = await self._think("final", iteration, final=True)
         output = self._parsed(reply.content)
         return Answer(output=output, iterations=iteration - 1, limit_reached=True)
 
-    async def _act(self, iteration: int, calls: Sequence[ToolCall]) -> None:
+    async def _act(self, parent: str, iteration: int, calls: Sequence[ToolCall]) -> None:
         uses = [
             ToolUse(
                 key=f"t{iteration}.{position}",
-                parent_key=f"m{iteration}",
+                parent_key=parent,
                 iteration=iteration,
                 call=call,
                 tool=self._tools.get(call.name),

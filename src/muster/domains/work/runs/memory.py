@@ -22,13 +22,16 @@ _ENDS = frozenset({StepKind.TASK_END, StepKind.TASK_ERROR})
 
 @dataclass(frozen=True, slots=True)
 class FinishedStep:
-    """A step that needs not happen again."""
+    """A step that needs not happen again. With an error it is an answer of a model that did not
+    fit and that the model was told about.
+    """
 
     key: str
     kind: str
     status: StepStatus
     name: str
     output: Any
+    error: dict[str, Any] | None = None
 
 
 class RunMemory:
@@ -62,10 +65,12 @@ class RunMemory:
         for row in rows:
             self._taken.add(row.key)
             status, kind = StepStatus(row.status), row.kind
-            if _counts_as_done(status, kind):
+            failed = status is StepStatus.ERROR and kind == StepKind.MODEL
+            error = await load_value(row.error, blobs) if failed else None
+            if _counts_as_done(error, status, kind):
                 key = row.key.partition("~")[0]
                 output = await load_value(row.output, blobs)
-                self._finished[key] = FinishedStep(key, kind, status, row.name, output)
+                self._finished[key] = FinishedStep(key, kind, status, row.name, output, error)
         last = rows[-1] if rows else None
         if last is not None and last.kind in _ENDS and last.segment == self.segment:
             self.ended = StepStatus(last.status)
@@ -103,10 +108,11 @@ class RunMemory:
         self.stop_requested = self.stop_requested or stop_requested
         self.model_calls += step.kind is StepKind.MODEL
         self.tool_calls += step.key.startswith("t")
-        if _counts_as_done(step.status, step.kind.value):
+        error = step.error if step.kind is StepKind.MODEL else None
+        if _counts_as_done(error, step.status, step.kind):
             key = step.key.partition("~")[0]
             self._finished[key] = FinishedStep(
-                key, step.kind.value, step.status, step.name, step.output
+                key, step.kind.value, step.status, step.name, step.output, error
             )
 
     def partial_results(self) -> list[dict[str, Any]]:
@@ -129,6 +135,10 @@ def _attempt_number(key: str) -> int:
     return int(key.partition("~")[2] or 1)
 
 
-def _counts_as_done(status: StepStatus, kind: str) -> bool:
-    """A tool's error is an answer that the model has to deal with; a model's error is none."""
-    return status in _DONE or (status is StepStatus.ERROR and kind != StepKind.MODEL)
+def _counts_as_done(error: dict[str, Any] | None, status: StepStatus, kind: str) -> bool:
+    """A tool's error is an answer that the model has to deal with. A model's error is none, unless
+    the model did answer and was asked to mend its answer.
+    """
+    if status is not StepStatus.ERROR or kind != StepKind.MODEL:
+        return status in _DONE or status is StepStatus.ERROR
+    return bool(error) and error.get("last_try") is False

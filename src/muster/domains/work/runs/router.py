@@ -9,6 +9,7 @@ from muster.domains.catalogue.agents import AgentNotFound, AgentNotReady
 from muster.domains.work.journal import IllegalRunMove, Run
 from muster.domains.work.runs.errors import (
     ForkPointInvalid,
+    RunHasParent,
     RunNotFound,
     RunStillActive,
     RunTargetMissing,
@@ -162,7 +163,9 @@ async def force_stop_execution(runs: Writer, execution_id: str) -> StopAnswer:
     )
 
 
-@router.post("/{execution_id}/resume", responses=problems(RunNotFound, IllegalRunMove))
+@router.post(
+    "/{execution_id}/resume", responses=problems(RunNotFound, IllegalRunMove, RunHasParent)
+)
 async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
     """Take up a failed, stopped or cancelled run where it was; finished steps are not repeated."""
     return _started(await runs.resume(execution_id), "Execution resumed")

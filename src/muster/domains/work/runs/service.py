@@ -10,7 +10,12 @@ from muster.domains.catalogue.agents import Agent, find_agent, ready_snapshot
 from muster.domains.work.journal import JournalReader, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
-from muster.domains.work.runs.errors import ForkPointInvalid, RunStillActive, RunTargetMissing
+from muster.domains.work.runs.errors import (
+    ForkPointInvalid,
+    RunHasParent,
+    RunStillActive,
+    RunTargetMissing,
+)
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import RunParts
@@ -123,6 +128,8 @@ class RunService:
     async def resume(self, run_id: str) -> Run:
         """Take up a run that failed, was stopped or cancelled, where it was."""
         run = await self._runs.get(run_id)
+        if run.parent_run_id is not None:
+            raise RunHasParent(f"Resume the run {run.parent_run_id}; this one goes on with it.")
         await lifecycle.requeue(self._session, self._parts.engine, run, RunAction.RESUME)
         return run
 

@@ -7,7 +7,8 @@ is judged before, and is recorded after, whether it came off or not.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from muster.adapters.models import (
     ModelReply,
     ModelRequest,
     ModelTimeout,
+    OutputUnfit,
     TextDelta,
     ThinkingDelta,
     ToolCall,
@@ -25,7 +27,7 @@ from muster.adapters.models import (
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.models import CallableModel
 from muster.domains.catalogue.tools import BoundTool, ToolContext
-from muster.domains.control.approvals import ApprovalRequest, StepApproval
+from muster.domains.control.approvals import ApprovalRequest
 from muster.domains.control.gate import (
     Action,
     ApprovalEvidence,
@@ -45,12 +47,13 @@ from muster.domains.work.journal import (
     StepStatus,
     run_topic,
 )
+from muster.domains.work.runs.evidence import evidence, facts, rejected
 from muster.domains.work.runs.memory import RunMemory
+from muster.domains.work.runs.speaking import Tokens
 from muster.kernel import clock, metrics
 from muster.kernel.errors import AppError
 from muster.kernel.live import LiveBus
 
-_TOKEN_INTERVAL_S = 0.03
 _RETRYABLE_CHOICES = ("retry", "skip", "fail")
 
 
@@ -76,12 +79,17 @@ class StopAsked(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """One call of the model. `told` are the turns since the last one, as the journal keeps them."""
+    """One call of the model. `told` are the turns since the last one, as the journal keeps them.
+
+    An answer that does not fit the output schema is a finished step, because the model is told and
+    asked again, except on the `last_try`: that one is made anew when the run is taken up again.
+    """
 
     key: str
     iteration: int
     request: ModelRequest
     told: list[dict[str, Any]]
+    last_try: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +101,14 @@ class ToolUse:
     iteration: int
     call: ToolCall
     tool: BoundTool | None
+
+
+@dataclass(slots=True)
+class _Came:
+    """Whether an allowed step came off, and what it cost."""
+
+    off: bool = False
+    cost: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,12 +138,18 @@ class StepRunner:
         """Call the model, or return what it said when this step was taken before."""
         done = self.memory.finished(call.key)
         if done is not None:
-            return reply_from_json(done.output)
+            reply = reply_from_json(done.output)
+            if done.error is not None:
+                raise OutputUnfit(done.error["message"], reply=reply)
+            return reply
         self._between_steps()
         started = clock.now()
         step = self._intended(call.key, StepKind.MODEL, "POST", model.name, {}, call.iteration)
-        decision = await self._judge(step)
-        self._announce(call.key, StepKind.MODEL, model.name)
+        decision = await self.gate.evaluate(step)
+        if decision.action in {Action.ASK, Action.BLOCK}:
+            # Nobody can be asked about a call of a model: what needs a yes is refused.
+            assert decision.ruling is not None  # noqa: S101 - something was found, or it is allowed
+            raise Refused(decision.ruling)
         record = NewStep(
             key=self.memory.attempt_key(call.key),
             kind=StepKind.MODEL,
@@ -144,32 +166,37 @@ class StepRunner:
             properties={"model": model.name, "provider": model.provider},
             decision=decision.as_json(),
         )
-        try:
-            reply = await self._stream(call, model)
-        except AppError as error:
-            failed = _failed(error)
-            await self._settle(step, succeeded=False, cost=None)
-            metrics.MODEL_CALLS.labels(model.provider, model.name, "error").inc()
-            record.status, record.error = StepStatus.ERROR, failed
-            await self._append(record)
-            raise
-        except asyncio.CancelledError:
-            await self._cancelled(record, step)
-            raise
-        usage = reply.usage
-        record.output = reply_to_json(reply)
-        record.input_tokens, record.output_tokens = usage.input_tokens, usage.output_tokens
-        record.cached_tokens = usage.cached_tokens
-        record.reasoning_tokens = usage.reasoning_tokens
-        record.cost = reply.cost
-        record.properties = {**(record.properties or {}), "finish_reason": reply.finish_reason}
-        await self._append(record)
-        await self._settle(step, succeeded=True, cost=reply.cost)
+        async with self._settled(step) as came:
+            await asyncio.sleep(decision.wait_s)
+            self._announce(call.key, StepKind.MODEL, model.name)
+            reply = await self._asked(call, model, record, came)
         _count(model, reply)
         return reply
 
+    async def _asked(
+        self, call: ModelCall, model: CallableModel, record: NewStep, came: "_Came"
+    ) -> ModelReply:
+        try:
+            reply = await self._stream(call, model)
+        except asyncio.CancelledError:
+            self._cancelled(record)
+            raise
+        except AppError as error:
+            record.status, record.error = StepStatus.ERROR, _failed(error)
+            if isinstance(error, OutputUnfit):
+                record.error["last_try"] = call.last_try
+                _take_in(record, error.reply)
+                came.cost = error.reply.cost
+            metrics.MODEL_CALLS.labels(model.provider, model.name, "error").inc()
+            await self._append(record)
+            raise
+        _take_in(record, reply)
+        came.off, came.cost = True, reply.cost
+        await self._append(record)
+        return reply
+
     async def _stream(self, call: ModelCall, model: CallableModel) -> ModelReply:
-        tokens = _Tokens(self.live, self.memory.run_id, call.key)
+        tokens = Tokens(self.live, self.memory.run_id, call.key)
         reply: ModelReply | None = None
         async for event in model.chat.stream(call.request):
             if isinstance(event, TextDelta):
@@ -203,11 +230,11 @@ class StepRunner:
             use.call.name,
             arguments,
             use.iteration,
-            tool=_facts(use.call.name, tool),
-            approval=_evidence(use.call.name, approval),
+            tool=facts(use.call.name, tool),
+            approval=evidence(use.call.name, approval),
         )
         if approval is not None and approval.choice == "end_run":
-            raise Refused(_rejected(approval))
+            raise Refused(rejected(approval))
         record = NewStep(
             key=self.memory.attempt_key(use.key),
             kind=kind,
@@ -225,14 +252,15 @@ class StepRunner:
             raise Suspended([self._ask(use, step, decision)])
         if decision.action is Action.BLOCK or tool is None:
             return await self._blocked(record, decision, step)
-        await asyncio.sleep(decision.wait_s)
-        if (unsure := await self._unsure(use, tool, step, record)) is not None:
-            return unsure
-        self._announce(use.key, kind, use.call.name)
-        return await self._call(use, tool, step, record)
+        async with self._settled(step) as came:
+            await asyncio.sleep(decision.wait_s)
+            if (unsure := await self._unsure(use, tool, step, record)) is not None:
+                return unsure
+            self._announce(use.key, kind, use.call.name)
+            return await self._call(use, tool, step, record, came)
 
     async def _call(
-        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
+        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep, came: "_Came"
     ) -> ToolOutcome:
         if not tool.idempotent:
             await self.writer.intend(
@@ -244,22 +272,20 @@ class StepRunner:
             )
         try:
             outcome = await tool.call(dict(step.arguments), self._tool_context(use))
-        except Suspended:
-            raise
         except AppError as error:
             outcome = ToolOutcome(
                 content={"error": error.code, "message": error.detail}, is_error=True
             )
             record.error = _failed(error)
         except asyncio.CancelledError:
-            await self._cancelled(record, step)
+            self._cancelled(record)
             raise
         record.output = outcome.content
         record.status = StepStatus.ERROR if outcome.is_error else StepStatus.OK
         record.properties = {**(record.properties or {}), **outcome.properties}
         record.ended_at = clock.now()
+        came.off = not outcome.is_error
         await self._append(record)
-        await self._settle(step, succeeded=not outcome.is_error, cost=None)
         metrics.TOOL_CALLS.labels(tool.kind, record.status.value).inc()
         return outcome
 
@@ -378,29 +404,28 @@ class StepRunner:
             approval=approval,
         )
 
-    async def _judge(self, step: IntendedStep) -> Decision:
-        decision = await self.gate.evaluate(step)
-        ruling = decision.ruling
-        if decision.action is Action.BLOCK and ruling is not None:
-            raise Refused(ruling)
-        if decision.wait_s:
-            await asyncio.sleep(decision.wait_s)
-        return decision
-
-    async def _settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
-        await self.gate.settle(step, succeeded=succeeded, cost=cost)
+    @asynccontextmanager
+    async def _settled(self, step: IntendedStep) -> AsyncGenerator["_Came"]:
+        """Tell the gate how an allowed step ended, however it does."""
+        came = _Came()
+        try:
+            yield came
+        except Suspended:
+            came.off = True  # it waits for people and comes again: nothing has failed
+            raise
+        finally:
+            await self.gate.settle(step, succeeded=came.off, cost=came.cost)
 
     async def _append(self, record: NewStep) -> None:
         record.ended_at = max(record.ended_at, record.started_at)
         appended = await self.writer.append(self.memory.run_id, self.memory.fence, [record])
         self.memory.note(record, stop_requested=appended.stop_requested)
 
-    async def _cancelled(self, record: NewStep, step: IntendedStep) -> None:
+    def _cancelled(self, record: NewStep) -> None:
         """Leave the step to `RunMemory`: what becomes of it depends on why the run was ended."""
         record.status = StepStatus.CANCELLED
         record.ended_at = clock.now()
         self.memory.interrupted.append(record)
-        await self._settle(step, succeeded=False, cost=None)
 
     def _announce(self, key: str, kind: StepKind, name: str) -> None:
         message = {"type": "step.started", "key": key, "kind": kind.value, "name": name}
@@ -410,71 +435,18 @@ class StepRunner:
         return self.context.for_step(use.key)
 
 
-class _Tokens:
-    """Sends the words of a model as they come, a few at a time."""
-
-    def __init__(self, live: LiveBus, run_id: str, key: str) -> None:
-        self._live, self._topic, self._key = live, run_topic(run_id), key
-        self._kind, self._text, self._sent_at = "text", "", 0.0
-
-    def add(self, kind: str, text: str) -> None:
-        if kind != self._kind:
-            self.flush()
-        self._kind = kind
-        self._text += text
-        if time.monotonic() - self._sent_at >= _TOKEN_INTERVAL_S:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._text:
-            message = {"type": "token", "key": self._key, "kind": self._kind, "text": self._text}
-            self._live.publish(self._topic, message)
-            self._text, self._sent_at = "", time.monotonic()
+def _take_in(record: NewStep, reply: ModelReply) -> None:
+    usage = reply.usage
+    record.output = reply_to_json(reply)
+    record.input_tokens, record.output_tokens = usage.input_tokens, usage.output_tokens
+    record.cached_tokens, record.reasoning_tokens = usage.cached_tokens, usage.reasoning_tokens
+    record.cost = reply.cost
+    record.properties = {**(record.properties or {}), "finish_reason": reply.finish_reason}
 
 
 def _failed(error: AppError) -> dict[str, Any]:
     retryable = getattr(error, "retryable", isinstance(error, ModelTimeout))
     return {"code": error.code, "message": error.detail, "retryable": bool(retryable)}
-
-
-def _facts(name: str, tool: BoundTool | None) -> ToolFacts:
-    if tool is None:
-        return ToolFacts(
-            name=name, kind="unknown", enabled=False, granted=False, requires_approval=False
-        )
-    return ToolFacts(
-        name=name,
-        kind=tool.kind,
-        enabled=tool.enabled,
-        granted=True,
-        requires_approval=tool.requires_approval,
-    )
-
-
-def _evidence(name: str, approval: StepApproval | None) -> ApprovalEvidence | None:
-    if approval is None:
-        return None
-    arguments = approval.arguments
-    return ApprovalEvidence(
-        approval_id=approval.id,
-        approved=approval.approved,
-        arguments_hash=approval.arguments_hash
-        if arguments is None
-        else arguments_hash(name, arguments),
-        decided_by=approval.decided_by,
-        reason=approval.reason,
-    )
-
-
-def _rejected(approval: StepApproval) -> Finding:
-    reason = f": {approval.reason}" if approval.reason else "."
-    return Finding(
-        check="approval",
-        action=Action.BLOCK,
-        code="rejected",
-        message=f"{approval.decided_by} rejected a call and ended the run{reason}",
-        ends_run=True,
-    )
 
 
 def _count(model: CallableModel, reply: ModelReply) -> None:

@@ -1,14 +1,14 @@
-"""Answers prompts with CrewAI: `python crewai.py BASE_URL`, a prompt on each line of its input.
+"""Answers prompts with CrewAI: `python with_crewai.py BASE_URL`, a prompt on each line of its input.
 
 Prints the milliseconds that each answer took and those that were computed. Runs in the peers'
 environment, which knows nothing of this project.
 """
 
+# pyright: reportMissingImports=false
+
 import json
 import sys
 import time
-
-sys.path.pop(0)  # this file has the name of what it imports
 
 from crewai import LLM, Agent, Crew, Task
 from crewai.tools import tool

@@ -1,16 +1,14 @@
-"""Answers prompts with LangGraph: `python langgraph.py BASE_URL`, a prompt on each line of its input.
+"""Answers prompts with LangGraph: `python with_langgraph.py BASE_URL`, a prompt on each input line.
 
 Prints the milliseconds that each answer took and those that were computed. Runs in the peers'
 environment, which knows nothing of this project.
 """
 
+# pyright: reportMissingImports=false
+
 import json
 import sys
 import time
-import warnings
-
-sys.path.pop(0)  # this file has the name of what it imports
-warnings.simplefilter("ignore")
 
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI

@@ -1,0 +1,161 @@
+"""Fuzzing: what is generated from the description of each operation, against the description.
+
+The examples are the same in every run. To look further, set MUSTER_FUZZ_EXAMPLES to a number: then
+that many are tried, other ones each time.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi import checks
+
+from tests.sweeps.calling import Answer
+from tests.sweeps.conftest import NewWorld
+from tests.sweeps.document import DOCUMENT, OPERATIONS, Operation, each, one_per_handler
+from tests.sweeps.test_access import assert_problem
+from tests.sweeps.world import World
+
+PERSON = "superadmin"
+ORIGIN = "http://muster.test"
+FURTHER = os.environ.get("MUSTER_FUZZ_EXAMPLES")
+EXAMPLES = int(FURTHER or 25)
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+]
+REFERENCES = {
+    "agent_id": "/agents/{agent_id}",
+    "user_id": "/users/{user_id}",
+    "run_id": "/executions/{execution_id}",
+    "execution_id": "/executions/{execution_id}",
+}
+"""Fields of bodies and of queries that name objects."""
+
+MODELS = {"model", "model_id"}
+"""Fields that name a model; one that is there answers without calling out."""
+
+
+@pytest.fixture(scope="module")
+def world(new_world: NewWorld) -> Iterator[World]:
+    """A world of this module's own, which the fuzzing fills."""
+    with new_world() as world:
+        yield world
+
+
+@pytest.mark.parametrize("operation", each(one_per_handler(OPERATIONS)))
+def test_operation(world: World, operation: Operation) -> None:
+    described = SCHEMA[operation.path][operation.method]
+    cases = described.as_strategy()
+    if operation.parameters or operation.body:
+        cases |= described.as_strategy(GenerationMode.NEGATIVE)
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=FURTHER is None,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases, real=st.sampled_from([True, True, True, False]))
+    def fuzz(case: schemathesis.Case, real: bool) -> None:
+        if real:
+            use_real_objects(world, operation, case)
+        request = prepared(world, operation, case)
+        answer = send(world, operation, request)
+        judge(operation, case, request, answer)
+
+    fuzz()
+
+
+def is_positive(case: schemathesis.Case, location: ParameterLocation) -> bool:
+    """Tell whether what was generated for a part of the request fits its description."""
+    assert case.meta is not None
+    part = case.meta.components.get(location)
+    return part is None or part.mode.is_positive
+
+
+def use_real_objects(world: World, operation: Operation, case: schemathesis.Case) -> None:
+    """Name objects that exist, where those that were made up would only be not found."""
+    if is_positive(case, ParameterLocation.PATH) and case.path_parameters:
+        given: dict[str, str] = {}
+        for name in operation.path_parameters:
+            given[name] = world.object_of(PERSON, operation.path, name, given)
+        case.path_parameters = dict(given)
+    for location, values in (
+        (ParameterLocation.QUERY, case.query),
+        (ParameterLocation.BODY, case.body),
+    ):
+        if is_positive(case, location) and isinstance(values, dict):
+            for name in values.keys() & REFERENCES.keys():
+                values[name] = world.object_of(PERSON, REFERENCES[name], name)
+            for name in values.keys() & MODELS:
+                values[name] = "builtin/extractive"
+
+
+def prepared(
+    world: World, operation: Operation, case: schemathesis.Case
+) -> requests.PreparedRequest:
+    """Return the request of a case, signed in and, if it fits, in the shared project."""
+    headers = dict(case.headers or {})
+    if not operation.is_public:
+        headers["Authorization"] = f"Bearer {world.tokens[PERSON]}"
+    if is_positive(case, ParameterLocation.HEADER):
+        # Made-up projects are not found, and made-up keys soon name another request.
+        headers |= {"X-Project-Id": world.project_of(PERSON)}
+        headers.pop("Idempotency-Key", None)
+    return requests.Request(**case.as_transport_kwargs(ORIGIN, headers)).prepare()
+
+
+def send(world: World, operation: Operation, request: requests.PreparedRequest) -> Answer:
+    """Send a request to the application; keep the session, and forget what was deleted."""
+    body = request.body or b""
+    assert request.method is not None
+    answer = world.call(
+        request.method,
+        request.path_url,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        content=body.encode() if isinstance(body, str) else body,
+    )
+    if operation.id == "logout" and answer.status == 204:
+        world.sign_in(PERSON)
+    if operation.method == "DELETE" and answer.status == 204:
+        world.forget()
+    return answer
+
+
+def judge(
+    operation: Operation,
+    case: schemathesis.Case,
+    request: requests.PreparedRequest,
+    answer: Answer,
+) -> None:
+    assert answer.raised is None, answer
+    assert answer.status != 500, answer
+    if not operation.is_public:
+        assert answer.status != 401, answer
+    if answer.status >= 400 and answer.status != 503:
+        assert_problem(answer, answer.status)
+    response = Response(
+        status_code=answer.status,
+        headers=answer.headers,
+        content=answer.content,
+        request=request,
+        elapsed=0.0,
+        verify=False,
+        stream_cut_short=answer.streamed,
+    )
+    case.validate_response(response, checks=CHECKS)
