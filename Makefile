@@ -82,6 +82,10 @@ lock: $(LOCKING) ## Write requirements.lock and requirements-dev.lock from pypro
 	$$compile --output-file requirements-dev.lock $(VENV)/locking/development.in && \
 	$(VENV)/locking/bin/python -m tools.locks tidy
 
+.PHONY: migration
+migration: $(DEVELOPMENT) ## Write a revision of the schema: make migration MESSAGE="what changes"
+	@$(BIN)/python -m tools.migration "$(MESSAGE)"
+
 .PHONY: clean
 clean: ## Remove .venv and everything that tools left behind
 	rm -rf $(VENV) .coverage .coverage.* htmlcov .ruff_cache .import_linter_cache .hypothesis .bench

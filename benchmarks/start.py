@@ -17,8 +17,8 @@ _HOW = (
     "`muster serve` as a process of its own on SQLite: from its start to the first answer of "
     "`GET /health`, with an empty data folder (tables, keys and the superadmin are made) and with "
     "the one that is there then. The yardstick is a FastAPI application of one route under "
-    "uvicorn, started in turn with them. Resident memory, children included, three seconds after the first "
-    "answer. Medians."
+    "uvicorn, started in turn with them. Computing is the CPU time of the process. Memory is "
+    "resident memory, that of children included, three seconds after the first answer. Medians."
 )
 
 

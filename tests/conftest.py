@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
-        kinds = metafunc.config.getoption("--database").split(",")
+        kinds = str(metafunc.config.getoption("--database")).split(",")
         metafunc.parametrize("database_kind", kinds, scope="session")
 
 

@@ -1,4 +1,4 @@
-"""Answers prompts with CrewAI: `python with_crewai.py BASE_URL`, a prompt on each line of its input.
+"""Answers prompts with CrewAI: `python with_crewai.py BASE_URL`, a prompt on each input line.
 
 Prints the milliseconds that each answer took and those that were computed. Runs in the peers'
 environment, which knows nothing of this project.

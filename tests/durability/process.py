@@ -60,6 +60,9 @@ def nursery() -> None:
         if pid == 0:
             _be_worker(json.loads(line))
         print(pid, flush=True)
+    # Whoever asked is gone: so must be all that was made for it.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
 
 
 def _be_worker(given: dict[str, str]) -> None:

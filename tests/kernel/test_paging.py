@@ -10,7 +10,6 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from muster.kernel.db import Database
-from muster.kernel.errors import AppError
 from muster.kernel.ids import new_id
 from muster.kernel.paging import (
     BadCursor,
@@ -131,50 +130,36 @@ def encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "x",
-        "****",
-        "é",
-        "\ud800",
-        "e30",
-        encoded({"a": 1}),
-        encoded([]),
-        encoded([1]),
-        encoded([1, "id", 2]),
-        encoded(["no number", "id"]),
-        encoded([None, "id"]),
-        encoded([1.5, "id"]),
-        encoded([1, {}]),
-        encoded([[[[1]]], "id"]),
-        "W" * 400,
-    ],
-)
-async def test_malformed_cursors(
-    database: Database, projects: tuple[str, str], cursor: str
-) -> None:
-    with pytest.raises(BadCursor) as bad:
-        await page(database, projects[0], CursorParams.model_construct(cursor=cursor, limit=5))
-    assert (bad.value.status, bad.value.code) == (400, "bad_cursor")
+MALFORMED = [
+    "x",
+    "****",
+    "é",
+    "\ud800",
+    "e30",
+    encoded({"a": 1}),
+    encoded([]),
+    encoded([1]),
+    encoded([1, "id", 2]),
+    encoded(["no number", "id"]),
+    encoded([None, "id"]),
+    encoded([1.5, "id"]),
+    encoded([1, {}]),
+    encoded([[[[1]]], "id"]),
+    "W" * 400,
+    encoded([2**70, "id"]),
+    encoded([1, "a\0b"]),
+]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "tomorrow", 1e300, True])
-async def test_malformed_cursors_of_times(
-    database: Database, projects: tuple[str, str], moment: Any
-) -> None:
-    params = CursorParams(cursor=encoded([moment, "id"]))
-    with pytest.raises(BadCursor):
-        await page(database, projects[0], params, Thing.seen_at)
-
-
-async def test_numbers_and_text_that_no_column_holds(
-    database: Database, projects: tuple[str, str]
-) -> None:
-    for value in ([2**70, "id"], [1, "a\0b"]):
-        with pytest.raises(AppError) as refused:
-            await page(database, projects[0], CursorParams(cursor=encoded(value)))
-        assert refused.value.status == 400
+async def test_malformed_cursors(database: Database, projects: tuple[str, str]) -> None:
+    for cursor in MALFORMED:
+        with pytest.raises(BadCursor) as bad:
+            await page(database, projects[0], CursorParams.model_construct(cursor=cursor, limit=5))
+        assert (bad.value.status, bad.value.code) == (400, "bad_cursor")
+    for moment in ("0001-01-01T00:00:00+14:00", "tomorrow", 1e300, True):
+        params = CursorParams(cursor=encoded([moment, "id"]))
+        with pytest.raises(BadCursor):
+            await page(database, projects[0], params, Thing.seen_at)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,16 @@ from muster.kernel.http import App, Db, Reading, Router, Writing
 from muster.kernel.ids import new_id
 from muster.kernel.paging import CursorPage, CursorParams
 from muster.kernel.schemas import In, JsonObject, RecordOut
-from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, Scope, identify, requires, scopes_of
+from muster.platform.access import (
+    Caller,
+    CallerKind,
+    PlatformRole,
+    ProjectRole,
+    Scope,
+    identify,
+    requires,
+    scopes_of,
+)
 from muster.platform.projects import Project
 
 # Apart from the product's: the schema of the product is compared with its migrations.
@@ -47,9 +56,7 @@ class Thing(ProjectRecord):
     rank: Mapped[int] = mapped_column(BigInteger, default=0)
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     data: Mapped[JsonObject | None] = mapped_column(Json, default=None)
-    parent_id: Mapped[str | None] = mapped_column(
-        ForeignKey("kernel_test_things.id"), default=None
-    )
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("kernel_test_things.id"), default=None)
 
 
 THINGS = OWN.tables["kernel_test_things"]
@@ -108,7 +115,9 @@ class Credentials(In):
 
 
 @router.get("", response_model=CursorPage[ThingOut])
-async def list_things(caller: CanRead, session: Reading, params: Annotated[ThingList, Query()]) -> Any:
+async def list_things(
+    caller: CanRead, session: Reading, params: Annotated[ThingList, Query()]
+) -> Any:
     things = Things(session, caller.project_id)
     query = things.query()
     if params.named:
@@ -140,7 +149,9 @@ async def delete_thing(caller: CanWrite, session: Writing, thing_id: str) -> Non
 
 
 @router.put("/{thing_id}", response_model=ThingOut)
-async def replace_thing(caller: CanWrite, session: Writing, thing_id: str, body: ThingCreate) -> Any:
+async def replace_thing(
+    caller: CanWrite, session: Writing, thing_id: str, body: ThingCreate
+) -> Any:
     things = Things(session, caller.project_id)
     return await things.update(await things.get(thing_id), **body.model_dump())
 

@@ -18,14 +18,17 @@ class Loop:
     """An event loop in a thread of its own, on which the application lives."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._ended = self._loop.create_future()
-        # Not `run_forever`: pools of threads live as long as the task that the loop runs.
-        work = (self._ended,)
+        self._ready = threading.Event()
         self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=work, name="sweeps", daemon=True
+            target=asyncio.run, args=(self._live(),), name="sweeps", daemon=True
         )
         self._thread.start()
+        self._ready.wait(_PATIENCE_S)
+
+    async def _live(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        await self._ended.wait()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work on the loop and wait for what comes of it."""
@@ -33,9 +36,8 @@ class Loop:
 
     def close(self) -> None:
         """End the loop."""
-        self._loop.call_soon_threadsafe(self._ended.set_result, None)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(_PATIENCE_S)
-        self._loop.close()
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from muster.entrypoints.assembly import Muster
 from muster.kernel.settings import Settings
-from tests.support.model_server import ScriptedServer, Script, model_server
+from tests.support.model_server import Script, ScriptedServer, model_server
 from tests.support.people import People, make_people
 
 

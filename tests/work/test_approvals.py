@@ -56,9 +56,7 @@ async def test_approve(people: People, agent: dict[str, Any]) -> None:
         assert (again.status_code, again.json()["error"]) == (409, "approval_decided")
 
 
-async def test_edited_arguments_are_what_happens(
-    people: People, agent: dict[str, Any]
-) -> None:
+async def test_edited_arguments_are_what_happens(people: People, agent: dict[str, Any]) -> None:
     run_id = await start(people.operator, agent)
     approval = await open_approval(people.viewer, run_id)
     unfit = await people.operator.post(
@@ -107,9 +105,7 @@ async def test_cancel_withdraws_what_is_asked(people: People, agent: dict[str, A
     assert every.json()["total"] == 1
 
 
-async def test_fifty_decide_at_once_and_one_counts(
-    people: People, agent: dict[str, Any]
-) -> None:
+async def test_fifty_decide_at_once_and_one_counts(people: People, agent: dict[str, Any]) -> None:
     run_id = await start(people.operator, agent)
     approval = await open_approval(people.viewer, run_id)
     verbs = ["approve", "reject"] * 25
@@ -129,9 +125,7 @@ async def test_several_calls_wait_together(
         {"id": str(n), "name": "calculator", "arguments": {"expression": f"{n}+0"}}
         for n in range(3)
     ]
-    scripted.script = Script(
-        select="turn", replies=[Reply(tool_calls=calls), Reply(text="all")]
-    )
+    scripted.script = Script(select="turn", replies=[Reply(tool_calls=calls), Reply(text="all")])
     run_id = await start(people.operator, agent)
     await until(people.viewer, run_id, "waiting_for_approval")
     waiting = (await people.viewer.get("/approvals")).json()["items"]

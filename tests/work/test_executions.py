@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.model_server import ScriptedServer, Reply, Script
+from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import make_agent, spans, start, until
 
@@ -48,8 +48,8 @@ async def test_a_run_calls_models_and_tools_and_ends(
     assert len(logs["items"]) == 5
     assert "calculator" in logs["items"][2]["content"]
 
-    events = (await people.viewer.get("/events")).json()["items"] if False else None
-    assert events is None
+    events = (await people.viewer.get("/events", params={"subject_id": run_id})).json()["items"]
+    assert [e["type"] for e in events] == ["run.completed", "run.started", "run.created"]
 
 
 async def test_an_answer_at_once_and_the_documented_fields(people: People) -> None:
@@ -191,9 +191,7 @@ async def test_forced_stop_then_resume_goes_on_where_it_was(
     agent = await make_agent(people.editor)
     run_id = await start(people.operator, agent)
     await _asked(scripted, 2)
-    stopped = await people.operator.post(
-        f"/executions/{run_id}/stop", json={"stop_type": "force"}
-    )
+    stopped = await people.operator.post(f"/executions/{run_id}/stop", json={"stop_type": "force"})
     assert stopped.json()["status"] == "stopped"
     run = await until(people.viewer, run_id)
     assert run["result"]["partial_results"][0]["content"]["result"] == 4
@@ -306,7 +304,10 @@ async def test_files_and_inputs(people: People, scripted: ScriptedServer) -> Non
         replies=[calling("read_file", path="workspace/notes.md"), Reply(text="read")],
     )
     agent = await make_agent(
-        people.editor, tools=["read_file"], prompt="About {topic}: {question}", role="a {kind} reader"
+        people.editor,
+        tools=["read_file"],
+        prompt="About {topic}: {question}",
+        role="a {kind} reader",
     )
     run_id = await start(
         people.operator,

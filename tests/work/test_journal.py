@@ -164,7 +164,7 @@ async def test_an_intent_lasts_until_its_step_is_settled(
 
 
 TAMPERINGS = {
-    "a field of the step was changed": "UPDATE steps SET output = '{\"n\":\"forged\"}' WHERE seq = 2",
+    "a field of the step was changed": ("UPDATE steps SET output = '0' WHERE seq = 2"),
     "a step is missing or out of order": "DELETE FROM steps WHERE seq = 2",
     "the end of the journal is missing": "DELETE FROM steps WHERE seq = 3",
     "the step does not follow the one before it": (

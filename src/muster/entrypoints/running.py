@@ -26,6 +26,7 @@ from muster.engine import Engine, EngineOptions
 from muster.kernel.db import Database
 from muster.kernel.http.idempotency import forget_old
 from muster.kernel.live import LiveBus
+from muster.kernel.logging import get_logger
 from muster.kernel.settings import Settings
 from muster.platform.access import Caller
 
@@ -33,6 +34,8 @@ EngineMode = Literal["work", "submit", "off"]
 """Whether a process executes runs, only gives them to those that do, or does neither."""
 
 _HOUSEKEEPING_S = 3600
+
+logger = get_logger(__name__)
 
 
 class Running:
@@ -101,7 +104,10 @@ class Running:
 
     async def _housekeeping(self) -> None:
         while True:
-            await forget_old(self._database)
+            try:
+                await forget_old(self._database)
+            except Exception:
+                logger.exception("housekeeping_failed")
             await asyncio.sleep(_HOUSEKEEPING_S)
 
 

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from muster.kernel.errors import BadRequest
 T = TypeVar("T")
 
 MAX_OFFSET = 2**31 - 1
+_LIMIT_OF_INTEGERS = 2**63
 
 
 class BadCursor(BadRequest):
@@ -108,12 +110,22 @@ def _decode(cursor: str, columns: Sequence[InstrumentedAttribute[Any]]) -> list[
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         values = msgspec.json.decode(raw, type=list[Any])
         parsed = [
-            TypeAdapter[Any](column.type.python_type).validate_python(value)
+            _storable(TypeAdapter[Any](column.type.python_type).validate_python(value))
             for value, column in zip(values, columns, strict=True)
         ]
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise BadCursor from error
     return [literal(v, column.type) for v, column in zip(parsed, columns, strict=True)]
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, datetime):
+        value.astimezone(UTC)  # fails for moments that have no place in UTC
+    if isinstance(value, int) and abs(value) >= _LIMIT_OF_INTEGERS:
+        raise OverflowError
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError
+    return value
 
 
 async def paginate(

@@ -21,7 +21,7 @@ from muster.kernel.errors import (
 )
 from muster.kernel.http import documentation
 from muster.kernel.http.idempotency import Replayed, replay
-from muster.kernel.http.middleware import CanonicalPath, Faults, RequestContext
+from muster.kernel.http.middleware import BodyLimit, CanonicalPath, Faults, RequestContext
 from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
 from muster.kernel.http.routing import PrefixDispatch, Router, required_scope
 
@@ -67,11 +67,11 @@ class App(FastAPI):
             docs_url=None,
             redoc_url=None,
             openapi_url=None,
-            max_body_size=MAX_BODY_BYTES,
             redirect_slashes=False,
             **options,
         )
         # The last that is added is the first that a request meets.
+        self.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
         self.add_middleware(Faults)
         if cors_origins:
             self.add_middleware(
@@ -173,7 +173,8 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         shared += [Unauthorized, Forbidden, NotFound]  # the last: not a member of the project
         if method == "POST":
             operation["parameters"].append(_IDEMPOTENCY_HEADER)
-    if method in {"POST", "PUT", "PATCH"}:
+    by_cursor = any(p["name"] == "cursor" for p in operation.get("parameters", []))
+    if by_cursor or method in {"POST", "PUT", "PATCH"}:
         shared.append(BadRequest)
     if "requestBody" in operation:
         shared.append(PayloadTooLarge)

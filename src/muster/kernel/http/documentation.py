@@ -46,10 +46,9 @@ def page(viewer: Viewer, *, source: str, title: str) -> Endpoint:
         source: Path of the OpenAPI document.
         title: Name of the API.
     """
+    content = _html(viewer, source, escape(title))
 
-    async def show(request: Request) -> Response:
-        root = str(request.scope.get("root_path", "")).rstrip("/")
-        content = _html(viewer, escape(root), escape(root + source), escape(title))
+    async def show(_: Request) -> Response:
         return HTMLResponse(content, headers={"content-security-policy": _POLICY})
 
     return show
@@ -73,8 +72,8 @@ def _assets() -> dict[str, Path]:
     }
 
 
-def _html(viewer: Viewer, root: str, source: str, title: str) -> str:
-    style = f'<link rel="stylesheet" href="{root}{ASSETS}/{viewer.style}">' if viewer.style else ""
+def _html(viewer: Viewer, source: str, title: str) -> str:
+    style = f'<link rel="stylesheet" href="{ASSETS}/{viewer.style}">' if viewer.style else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -86,8 +85,8 @@ def _html(viewer: Viewer, root: str, source: str, title: str) -> str:
 </head>
 <body style="margin: 0">
 <div id="document" data-source="{source}"></div>
-<script src="{root}{ASSETS}/{viewer.script}"></script>
-<script src="{root}{ASSETS}/start.js"></script>
+<script src="{ASSETS}/{viewer.script}"></script>
+<script src="{ASSETS}/start.js"></script>
 </body>
 </html>
 """

@@ -11,15 +11,29 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Match
 
-from muster.kernel.errors import AppError, Conflict, Invalid, Unavailable
+from muster.kernel.errors import (
+    AppError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from muster.kernel.logging import get_logger
 
 MEDIA_TYPE = "application/problem+json"
 REFS = "#/components/schemas/"
 _SENSITIVE = ("password", "secret", "token", "key", "value", "authorization", "credential")
 _MAX_INPUT = 200
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (BadRequest, Unauthorized, Forbidden, NotFound, MethodNotAllowed, PayloadTooLarge)
+}
 
 logger = get_logger(__name__)
 
@@ -126,10 +140,11 @@ async def validation_error(request: Request, error: Exception) -> JSONResponse:
         )
         for item in found
     ]
-    for item in items:
+    for item, cause in zip(items, found, strict=True):
         if item.type == "json_invalid":
             # The framework gives the position as if it were a field.
-            item.loc, item.msg = ["body"], "The body is not valid JSON"
+            item.loc = ["body"]
+            item.msg = f"The body is not valid JSON: {_printable(cause['ctx']['error'])}"
     fields = [FieldProblem(field=_field(item.loc), message=item.msg) for item in items]
     message = "; ".join(f"{f.field}: {f.message}" for f in fields[:5]) or Invalid.title
     body = build(
@@ -155,6 +170,8 @@ def _printable(text: object) -> str:
 def _shown(item: dict[str, Any]) -> Any:
     """Return what was sent, unless it may be a secret or is long."""
     value = item.get("input")
+    if tuple(item["loc"]) == ("body",):
+        return {}  # what it is meant as is not known
     if any(word in str(part).lower() for part in item["loc"] for word in _SENSITIVE):
         return "***"
     if isinstance(value, bool | int | float) or value is None:
@@ -167,24 +184,14 @@ def _shown(item: dict[str, Any]) -> Any:
 async def framework_error(request: Request, error: Exception) -> JSONResponse:
     """Render what the framework refused: unknown path, wrong method, unreadable body."""
     known = cast("HTTPException", error)
-    phrase = HTTPStatus(known.status_code).phrase
-    code = HTTPStatus(known.status_code).name.lower()
-    messages = {
-        404: "There is nothing at this path.",
-        405: "This path does not take the method; see the Allow header.",
-    }
-    message = messages.get(known.status_code, str(known.detail or phrase))
+    # Python's own names of the statuses change from release to release.
+    kind = _BY_STATUS.get(known.status_code)
+    phrase = kind.title if kind else HTTPStatus(known.status_code).phrase
+    code = kind.code if kind else HTTPStatus(known.status_code).name.lower()
+    nothing = known.status_code == NotFound.status
+    message = "There is nothing at this path." if nothing else str(known.detail or phrase)
     body = build(status=known.status_code, code=code, title=phrase, message=message)
-    headers = dict(known.headers or {})
-    if known.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(_methods(request)))
-    return _respond(request, body, headers)
-
-
-def _methods(request: Request) -> set[str]:
-    """Return all methods of a path: the router itself names those of one of its routes."""
-    found = (r for r in request.app.routes if r.matches(request.scope)[0] is Match.PARTIAL)
-    return {method for route in found for method in route.methods}
+    return _respond(request, body, dict(known.headers or {}))
 
 
 async def database_error(request: Request, error: Exception) -> JSONResponse:

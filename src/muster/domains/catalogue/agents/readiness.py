@@ -14,6 +14,8 @@ from muster.domains.catalogue.agents.spec import AgentSpec
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MEANT = re.compile(r"[^\W\d_][\w .-]{0,63}")
+"""What looks as if it were meant to be filled in: JSON and sets of numbers do not."""
 
 
 class ModelChecks(Protocol):
@@ -83,8 +85,7 @@ def _text_issues(spec: AgentSpec) -> list[Issue]:
     issues: list[Issue] = []
     for field in ("role", "goal", "backstory", "instructions", "prompt"):
         for name in _BRACES.findall(getattr(spec, field) or ""):
-            looks_meant = name and len(name) <= 64 and re.fullmatch(r"[\w .-]+", name)  # noqa: PLR2004
-            if looks_meant and not _NAME.fullmatch(name):
+            if _MEANT.fullmatch(name) and not _NAME.fullmatch(name):
                 text = f"{{{name}}} is no placeholder: use letters, digits and underscores."
                 issues.append(Issue(field=field, code="placeholder_invalid", message=text))
     return issues

@@ -38,7 +38,7 @@ MOVES: dict[RunAction, tuple[frozenset[RunStatus], RunStatus]] = {
     RunAction.WAIT: (frozenset({_S.RUNNING}), _S.WAITING_FOR_APPROVAL),
     RunAction.WAKE: (frozenset({_S.WAITING_FOR_APPROVAL}), _S.PENDING),
     RunAction.REQUEUE: (_UNDER_WAY | {_S.PENDING}, _S.PENDING),
-    RunAction.STOP: (frozenset({_S.PREPARING, _S.RUNNING}), _S.STOPPING),
+    RunAction.STOP: (_UNDER_WAY, _S.STOPPING),
     RunAction.COMPLETE: (frozenset({_S.RUNNING, _S.STOPPING}), _S.COMPLETED),
     RunAction.FAIL: (_UNDER_WAY | {_S.PENDING}, _S.FAILED),
     RunAction.CANCEL: (ACTIVE, _S.CANCELLED),

@@ -65,6 +65,7 @@ class JournalReader:
         *,
         after: int = 0,
         limit: int | None = None,
+        offset: int = 0,
         kind: StepKind | None = None,
     ) -> Sequence[StepRow]:
         """Return the steps of a run with a number above `after`, in order."""
@@ -73,11 +74,14 @@ class JournalReader:
             statement = statement.where(Step.kind == kind.value)
         if limit is not None:
             statement = statement.limit(limit)
+        if offset:
+            statement = statement.offset(offset)
         return (await self._session.execute(statement)).all()
 
-    async def count(self, run_id: str, *, kind: StepKind | None = None) -> int:
-        """Return how many steps a run has."""
-        statement = select(func.count()).select_from(Step).where(Step.run_id == run_id)
+    async def count(self, run_id: str, *, after: int = 0, kind: StepKind | None = None) -> int:
+        """Return how many steps a run has with a number above `after`."""
+        counted = select(func.count()).select_from(Step)
+        statement = counted.where(Step.run_id == run_id, Step.seq > after)
         if kind is not None:
             statement = statement.where(Step.kind == kind.value)
         return await self._session.scalar(statement) or 0

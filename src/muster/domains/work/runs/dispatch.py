@@ -19,6 +19,7 @@ _INTERVAL_S = 5.0
 _PENDING_FOR = timedelta(seconds=3)
 _SILENT_FOR = timedelta(seconds=30)
 _BATCH = 500
+_AT_WORK = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.STOPPING)
 
 logger = get_logger(__name__)
 
@@ -42,7 +43,7 @@ class Dispatcher:
         """Give every forgotten run to the engine; returns how many there were."""
         moment = clock.now()
         waiting = Run.status == RunStatus.PENDING.value
-        at_work = Run.status.in_([RunStatus.PREPARING.value, RunStatus.RUNNING.value])
+        at_work = Run.status.in_([status.value for status in _AT_WORK])
         async with self._parts.database.read() as session:
             statement = (
                 select(Run)
@@ -76,9 +77,12 @@ class Dispatcher:
             if (current.segment, current.fence) != (run.segment, run.fence):
                 return
             try:
-                await lifecycle.requeue(
-                    session, engine, current, RunAction.REQUEUE, fence=run.fence
-                )
+                if run.status == RunStatus.STOPPING:
+                    await lifecycle.requeue_stopping(session, engine, current, fence=run.fence)
+                else:
+                    await lifecycle.requeue(
+                        session, engine, current, RunAction.REQUEUE, fence=run.fence
+                    )
             except IllegalRunMove:
                 return
         logger.warning("run_requeued", run_id=run.id)

@@ -6,7 +6,7 @@ finished step brings them again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,10 @@ class LiveItem:
 
 async def follow(
     database: Database, live: LiveBus, blobs: LocalBlobStore, run_id: str, *, after: int = 0
-) -> AsyncIterator[LiveItem]:
+) -> AsyncGenerator[LiveItem]:
     """Yield what happens in a run after step `after`, until the run ends.
+
+    Who stops early must close the iterator (`contextlib.aclosing`), which ends the subscription.
 
     Events: `log` (a finished step, with an id), `step_started`, `token`, `status`, and `end`.
     """

@@ -1,7 +1,9 @@
 """HTTP surface of what a run did: logs, trace, live stream, verification."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated
 
 import msgspec
@@ -12,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from muster.domains.work.journal import JournalReader
 from muster.domains.work.runs.errors import RunNotFound
-from muster.domains.work.runs.following import follow
+from muster.domains.work.runs.following import LiveItem, follow
 from muster.domains.work.runs.repository import RunRepository
 from muster.domains.work.runs.router import CanRead, Parts, parts_of
 from muster.domains.work.runs.views import LogLine, LogParams, Trace, build_trace, log_line
@@ -26,6 +28,7 @@ trace_router = Router("/execution-trace", tag="Execution trace")
 
 _POLICY_VIOLATION = 1008
 _PING_S = 15
+_STEP_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class VerificationOut(BaseModel):
@@ -59,16 +62,18 @@ async def list_execution_logs(
     """List the steps of a run in words, in order."""
     run = await RunRepository(session, caller.project_id).get(execution_id)
     after = _position(params)
-    rows = await JournalReader(session).steps(
-        run.id, after=after, limit=params.limit + params.offset + 1, kind=params.kind
+    journal = JournalReader(session)
+    offset = 0 if params.cursor else params.offset
+    rows = await journal.steps(
+        run.id, after=after, limit=params.limit + 1, offset=offset, kind=params.kind
     )
-    page = rows[params.offset : params.offset + params.limit]
-    more = len(rows) > params.offset + params.limit
+    page = rows[: params.limit]
+    more = len(rows) > params.limit
     return Rows(
         [await log_line(row, parts.blobs) for row in page],
-        None if params.cursor else await JournalReader(session).count(run.id, kind=params.kind),
+        None if params.cursor else await journal.count(run.id, after=after, kind=params.kind),
         params.limit,
-        params.offset,
+        offset,
         more,
         str(page[-1].seq) if more else None,
     )
@@ -77,7 +82,7 @@ async def list_execution_logs(
 def _position(params: LogParams) -> int:
     if params.cursor is None:
         return params.after
-    if not params.cursor.isdecimal() or len(params.cursor) > 9:  # noqa: PLR2004
+    if not _STEP_NUMBER.fullmatch(params.cursor):
         raise BadCursor
     return int(params.cursor)
 
@@ -103,17 +108,18 @@ async def stream_execution_logs(
     """
     async with database.read() as session:
         await RunRepository(session, caller.project_id).get(execution_id)
-    begin = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+    resumed = last_event_id is not None and _STEP_NUMBER.fullmatch(last_event_id)
+    begin = int(last_event_id) if resumed and last_event_id else after
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        async for item in follow(
-            database, parts.live, parts.blobs, execution_id, after=min(begin, 2**31 - 1)
-        ):
-            yield ServerSentEvent(
-                msgspec.json.encode(item.data).decode(),
-                event=item.event,
-                id=str(item.id) if item.id is not None else None,
-            )
+        items = follow(database, parts.live, parts.blobs, execution_id, after=begin)
+        async with contextlib.aclosing(items):
+            async for item in items:
+                yield ServerSentEvent(
+                    msgspec.json.encode(item.data).decode(),
+                    event=item.event,
+                    id=str(item.id) if item.id is not None else None,
+                )
 
     return EventSourceResponse(events(), ping=_PING_S)
 
@@ -132,13 +138,31 @@ async def watch_execution(websocket: WebSocket, execution_id: str, after: int = 
         await websocket.close(_POLICY_VIOLATION, error.code)
         return
     await websocket.accept()
+    begin = min(max(0, after), 2**31 - 1)
+    items = follow(parts.database, parts.live, parts.blobs, execution_id, after=begin)
+    sending = asyncio.create_task(_send_all(websocket, items))
+    leaving = asyncio.create_task(_until_left(websocket))
+    try:
+        # Who only listens is seen to leave by listening: in a quiet run nothing is sent.
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sending.cancel()
+        leaving.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send_all(websocket: WebSocket, items: AsyncGenerator[LiveItem]) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        async for item in follow(
-            parts.database, parts.live, parts.blobs, execution_id, after=max(0, after)
-        ):
-            message = {"event": item.event, "id": item.id, "data": item.data}
-            await websocket.send_text(msgspec.json.encode(message).decode())
+        async with contextlib.aclosing(items):
+            async for item in items:
+                message = {"event": item.event, "id": item.id, "data": item.data}
+                await websocket.send_text(msgspec.json.encode(message).decode())
         await websocket.close()
+
+
+async def _until_left(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        continue
 
 
 @trace_router.get("/{execution_id}", responses=problems(RunNotFound))

@@ -277,6 +277,13 @@ async def reopen(
     tell(session, run.id, RunStatus.PENDING)
 
 
+async def requeue_stopping(session: AsyncSession, engine: Jobs, run: Run, *, fence: int) -> None:
+    """Put a run back in the queue that was asked to stop: it comes to its end there."""
+    await transition(session, run.id, RunAction.STOP, fence=fence, segment=run.segment + 1)
+    await session.refresh(run)
+    submit_later(session, engine, run)
+
+
 async def wake_decided(session: AsyncSession, run_id: str, engine: Jobs) -> None:
     """Let a run go on when nothing is asked of people any more; its parents wait with it."""
     line = await _line_of(session, run_id)

@@ -37,7 +37,7 @@ class Detached:
         """Leave it to the journal, which refuses the next step of a run that has ended."""
 
     async def known(self, job_ids: Collection[str]) -> set[str]:
-        """Know nothing."""
+        """Take every job for one of another process."""
         return set(job_ids)
 
 

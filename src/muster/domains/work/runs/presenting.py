@@ -100,13 +100,19 @@ def present_status(run: Run) -> ExecutionStatusOut:
 def mask(value: Any, name: str = "") -> Any:
     """Return inputs with everything masked whose name says that it is secret."""
     if isinstance(value, dict):
-        return {key: mask(inner, str(key)) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        # What lies inside something secret is secret, whatever it is called.
+        inside = name if _is_secret(name, None) else None
+        return {key: mask(inner, inside or str(key)) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list):
         return [mask(inner, name) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return MASK if value is not None and _is_secret(name, value) else value
+
+
+def _is_secret(name: str, value: Any) -> bool:
     lowered = name.lower().replace("-", "_")
-    if value is not None and any(word in lowered for word in _SECRET_WORDS):
-        return MASK
-    return value
+    if lowered.endswith("tokens") and isinstance(value, int | float):
+        return False  # a number of tokens, such as `max_tokens`
+    return any(word in lowered for word in _SECRET_WORDS)
 
 
 def as_object(result: Any) -> dict[str, Any] | None:

@@ -170,7 +170,8 @@ class StepRunner:
             await asyncio.sleep(decision.wait_s)
             self._announce(call.key, StepKind.MODEL, model.name)
             reply = await self._asked(call, model, record, came)
-        _count(model, reply)
+        metrics.MODEL_CALLS.labels(model.provider, model.name, "ok").inc()
+        _count_tokens(model, reply)
         return reply
 
     async def _asked(
@@ -187,6 +188,7 @@ class StepRunner:
                 record.error["last_try"] = call.last_try
                 _take_in(record, error.reply)
                 came.cost = error.reply.cost
+                _count_tokens(model, error.reply)
             metrics.MODEL_CALLS.labels(model.provider, model.name, "error").inc()
             await self._append(record)
             raise
@@ -449,9 +451,8 @@ def _failed(error: AppError) -> dict[str, Any]:
     return {"code": error.code, "message": error.detail, "retryable": bool(retryable)}
 
 
-def _count(model: CallableModel, reply: ModelReply) -> None:
+def _count_tokens(model: CallableModel, reply: ModelReply) -> None:
     labels = (model.provider, model.name)
-    metrics.MODEL_CALLS.labels(*labels, "ok").inc()
     metrics.MODEL_TOKENS.labels(*labels, "input").inc(reply.usage.input_tokens)
     metrics.MODEL_TOKENS.labels(*labels, "output").inc(reply.usage.output_tokens)
     if reply.cost:
