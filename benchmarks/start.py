@@ -24,11 +24,12 @@ _HOW = (
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """One start: seconds to the first answer, of these computing, and MB at rest."""
+    """One start: seconds to the first answer, of these computing, MB at rest, seconds to end."""
 
     seconds: float
     cpu_s: float
     memory_mb: float
+    stop_s: float
 
 
 async def measure(context: Context) -> Report:
@@ -53,6 +54,7 @@ async def measure(context: Context) -> Report:
     report.add("bare FastAPI application, computing", median(s.cpu_s for s in bare), "s")
     report.add("later start, of that", median(s.seconds for s in later) / of_bare, "times")
     report.add("resident memory at rest", median(s.memory_mb for s in later), "MB", less_than(300))
+    report.add("from SIGTERM to the end, without runs", median(s.stop_s for s in later), "s")
     return report
 
 
@@ -66,4 +68,5 @@ def _start(serve: _Serve, folder: Path, rest_s: float) -> _Start:
         server.wait_for_answer()
         seconds, cpu_s = time.perf_counter() - begun, server.cpu_s()
         time.sleep(rest_s)
-        return _Start(seconds, cpu_s, server.memory_mb())
+        memory_mb, told = server.memory_mb(), time.perf_counter()
+    return _Start(seconds, cpu_s, memory_mb, time.perf_counter() - told)

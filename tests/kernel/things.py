@@ -200,6 +200,12 @@ async def refuse(caller: CanWrite, session: Writing, response: Response) -> dict
     return {"message": new_id()}
 
 
+@router.post("/fail")
+async def fail_late(caller: CanWrite, session: Writing) -> None:
+    await Things(session, caller.project_id).add(name="never")
+    raise RuntimeError("the password is hunter2")
+
+
 @router.post("/stream")
 async def stream(caller: CanWrite, session: Writing) -> Response:
     async def parts() -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ async def test_calls_wait_for_their_turn_in_the_minute(
     for run_id in runs:
         assert (await until(people.viewer, run_id))["status"] == "completed"
     times = sorted(call.at for call in scripted.calls)
-    assert all(later - earlier >= 1 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 1 for earlier, later in pairwise(times))
     findings = [
         (await steps_of(people, {"id": run_id}))["m1"]["decision"]["findings"] for run_id in runs
     ]

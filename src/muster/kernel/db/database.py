@@ -34,6 +34,7 @@ Hook = Callable[[], Awaitable[None]]
 _ENCODER = msgspec.json.Encoder()
 _WRITER_WAIT_S = 30.0
 _READERS = 8
+_IDLE_LOCKS_MS = "60000"
 
 
 def _dumps(value: Any) -> str:
@@ -71,6 +72,10 @@ class Database:
                 max_overflow=pool_size * 2,
                 pool_timeout=_WRITER_WAIT_S,
                 pool_pre_ping=True,
+                # A process that is frozen inside a transaction must not keep its locks for ever.
+                connect_args={
+                    "server_settings": {"idle_in_transaction_session_timeout": _IDLE_LOCKS_MS}
+                },
                 json_serializer=_dumps,
                 json_deserializer=msgspec.json.decode,
             )

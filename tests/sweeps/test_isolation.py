@@ -1,0 +1,123 @@
+"""Isolation: two projects with the same names in them; neither sees anything of the other."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.sweeps.conftest import NewWorld
+from tests.sweeps.document import OPERATIONS, Operation, each, resolved
+from tests.sweeps.factories import BASE
+from tests.sweeps.world import World
+
+SAME = "The same name"
+BODIES: list[tuple[str, dict[str, Any]]] = [
+    ("/agents", {"name": SAME, "key": "same", "llm": "builtin/extractive"}),
+    ("/api-keys", {"name": SAME, "value": "the same value"}),
+    ("/models", {"name": "same", "provider": "openai"}),
+    (
+        "/tools",
+        {"name": "same", "tool_type": "http", "configuration": {"url": "http://127.0.0.1:9"}},
+    ),
+    ("/approvals", {"title": SAME}),
+    ("/executions", {"agent_id": "same", "run_name": SAME}),
+    ("/security/api-keys", {"name": SAME}),
+    ("/projects", {"name": SAME}),
+]
+"""What is made in both projects. Where a name is unique, it is so within its project."""
+
+OF_ALL = {"builtin", "environment"}
+"""Sources of what every project has: built-in tools and models, those of the environment."""
+
+READABLE = [o for o in OPERATIONS if o.method == "GET" and not o.streams and not o.is_public]
+OF_PLATFORM = {"users:read", "audit:read"}
+LISTS = [
+    o
+    for o in READABLE
+    if not o.path_parameters
+    and not set(o.scopes) & OF_PLATFORM
+    and "items"
+    in resolved(o.responses["200"]["content"]["application/json"]["schema"]).get("properties", {})
+]
+BOTH = ("owner", "outsider")
+
+
+@pytest.fixture(scope="module")
+def world(new_world: NewWorld) -> Iterator[World]:
+    """A world in which both projects have the same, and the superadmin is in both."""
+    with new_world() as world:
+        for person in BOTH:
+            for path, body in BODIES:
+                answer = world.call("POST", BASE + path, person, json=body)
+                assert answer.status == 201, f"{path}: {answer}"
+        for run in items(world, "/executions", "owner") + items(world, "/executions", "outsider"):
+            end(world, run)
+        member = {"user_id": world.accounts.ids["superadmin"], "role": "owner"}
+        path = f"{BASE}/projects/{world.project_of('outsider')}/members"
+        assert world.call("POST", path, "outsider", json=member).status == 201
+        yield world
+
+
+def end(world: World, run: dict[str, Any]) -> None:
+    """End a run, so that the history has one too."""
+    person = "owner" if run["group_id"] == world.project_of("owner") else "outsider"
+    answer = world.call("POST", f"{BASE}/executions/{run['id']}/cancel", person)
+    assert answer.status == 200, answer
+
+
+def items(world: World, path: str, person: str, **options: Any) -> list[dict[str, Any]]:
+    """Return everything that a list shows a person, apart from what every project has."""
+    params = {"limit": "200", **options.pop("params", {})}
+    answer = world.call(
+        "GET", path if path.startswith("/api") else BASE + path, person, params=params, **options
+    )
+    assert answer.status == 200, answer
+    page = answer.json()
+    assert not page["has_more"], "the page must be the whole list"
+    return [item for item in page["items"] if item.get("source") not in OF_ALL]
+
+
+def ids_in(value: str) -> set[str]:
+    return set(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", value))
+
+
+@pytest.mark.parametrize("operation", each(LISTS))
+def test_lists_have_nothing_in_common(world: World, operation: Operation) -> None:
+    mine, theirs = (items(world, operation.path, person) for person in BOTH)
+    assert mine, "make something in BODIES that this list shows"
+    assert theirs
+    assert not {i["id"] for i in mine} & {i["id"] for i in theirs}
+    assert not ids_in(str(mine)) & ids_in(str(theirs)), "an id of the other project is shown"
+
+
+@pytest.mark.parametrize("operation", each(LISTS))
+def test_one_person_in_two_projects(world: World, operation: Operation) -> None:
+    """A member of both sees one project at a time, the one that the request names."""
+    if {"profile:read", "api-keys:read"} & set(operation.scopes):
+        # These are the person's own, whatever the project.
+        pytest.skip("the list is of the person, not of a project")
+    for person in BOTH:
+        project = world.project_of(person)
+        wanted = {i["id"] for i in items(world, operation.path, person)}
+        for way in (
+            {"headers": {"x-project-id": project}},
+            {"headers": {"group_id": project}},
+            {"params": {"group_id": project}},
+        ):
+            seen = {i["id"] for i in items(world, operation.path, "superadmin", **way)}
+            assert seen == wanted
+
+
+@pytest.mark.parametrize("operation", each(READABLE))
+def test_answers_never_show_ids_of_others(world: World, operation: Operation) -> None:
+    """Everything that the outsider can read, with the outsider's own objects."""
+    if set(operation.scopes) <= OF_PLATFORM:
+        pytest.skip("of the whole platform, and not open to members of projects")
+    theirs = {world.project_of("owner"), world.accounts.ids["owner"]}
+    for listed in LISTS:
+        theirs |= {str(i["id"]) for i in items(world, listed.path, "owner")}
+    path = world.path(operation, "outsider")
+    answer = world.perform(operation, "outsider", path=path)
+    assert answer.status == 200, answer
+    assert not ids_in(answer.content.decode()) & theirs
