@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
@@ -22,7 +22,7 @@ from tests.sweeps.calling import Answer
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import DOCUMENT, OPERATIONS, Operation, each, one_per_handler
 from tests.sweeps.test_access import assert_problem
-from tests.sweeps.world import World
+from tests.sweeps.world import QUIET, World
 
 PERSON = "superadmin"
 ORIGIN = "http://muster.test"
@@ -69,7 +69,7 @@ def test_operation(world: World, operation: Operation) -> None:
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=QUIET,
     )
     @given(case=cases, real=st.sampled_from([True, True, True, False]))
     def fuzz(case: schemathesis.Case, real: bool) -> None:
@@ -125,6 +125,7 @@ def prepared(
 def send(world: World, operation: Operation, request: requests.PreparedRequest) -> Answer:
     """Send a request to the application; keep the session, and forget what was deleted."""
     body = request.body or b""
+    assert isinstance(body, str | bytes)
     assert request.method is not None
     answer = world.call(
         request.method,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from tests.sweeps.calling import Answer
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.factories import BASE
-from tests.sweeps.world import World
+from tests.sweeps.world import QUIET, World
 
 PERSON = "owner"
 SETTINGS = settings(
@@ -29,7 +29,7 @@ SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=QUIET,
 )
 # No white space at the ends, which is stripped, and nothing that a database cannot keep.
 TEXTS = st.text(
@@ -77,7 +77,7 @@ class Machine(RuleBasedStateMachine):
 
 
 class Agents(Machine):
-    """Agents: every change is a version; a deleted one is kept, but not listed."""
+    """Agents: every change is a version; a deleted one is only listed, and only if asked for."""
 
     agents = Bundle("agents")
 
@@ -103,7 +103,7 @@ class Agents(Machine):
         found = self.ask("GET", f"/agents/{agent}").json()
         assert self.shown(found) == self.versions[agent][-1]
         assert found["version"] == len(self.versions[agent])
-        assert found["active"] is (agent not in self.deleted)
+        assert found["active"]
 
     @rule(agent=agents, patch=PATCHES, method=st.sampled_from(["PUT", "PATCH"]))
     def change(self, agent: str, patch: dict[str, Any], method: str) -> None:
@@ -138,6 +138,9 @@ class Agents(Machine):
     def delete(self, agent: str) -> None:
         self.ask("DELETE", f"/agents/{agent}", 204)
         self.deleted.add(agent)
+        for method, path in (("GET", ""), ("PATCH", ""), ("POST", "/start"), ("DELETE", "")):
+            body = {} if method == "PATCH" else None
+            self.ask(method, f"/agents/{agent}{path}", 404, json=body)
 
     @rule()
     def ask_for_none(self) -> None:
@@ -151,6 +154,10 @@ class Agents(Machine):
         active = [agent for agent in self.versions if agent not in self.deleted]
         assert [item["id"] for item in listed["items"]] == active[::-1]
         assert listed["total"] == len(active)
+        params = {"limit": "200", "include_inactive": "true"}
+        everything = self.ask("GET", "/agents", params=params).json()["items"]
+        assert [item["id"] for item in everything] == list(self.versions)[::-1]
+        assert {item["id"] for item in everything if not item["active"]} == self.deleted
 
 
 class Projects(Machine):

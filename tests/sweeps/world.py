@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hypothesis import HealthCheck
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -18,6 +19,9 @@ from tests.support.accounts import ROLES, Accounts, make_accounts
 from tests.sweeps.calling import Answer, Loop, ask, query_of
 from tests.sweeps.document import Operation
 from tests.sweeps.factories import BASE, factory_of, resource_of
+
+QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+"""What Hypothesis must not complain about: requests are slow, and some operations take little."""
 
 AGENT = "agent"
 """The person who is no person: a key of kind agent, which may do less than anybody."""

@@ -5,6 +5,7 @@ but the two standards.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +20,8 @@ _MAX_SAFE_INTEGER = 2**53 - 1
 def canonical(value: Any) -> bytes:
     """Return RFC 8785 canonical JSON.
 
-    Integers beyond 2**53 - 1, which I-JSON cannot carry, become their decimal text.
+    Integers beyond 2**53 - 1, which I-JSON cannot carry, become their decimal text; those that are
+    the shortest notation of a double stay that number, as PostgreSQL gives large doubles back so.
     """
     try:
         return rfc8785.dumps(value)
@@ -31,12 +33,20 @@ def _safe(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) > _MAX_SAFE_INTEGER:
-        return str(value)
+        return _number_or_text(value)
     if isinstance(value, dict):
         return {key: _safe(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list | tuple):
         return [_safe(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
     return value
+
+
+def _number_or_text(value: int) -> float | str:
+    try:
+        double = float(value)
+    except OverflowError:
+        return str(value)
+    return double if Decimal(repr(double)) == value else str(value)
 
 
 def chain_hash(previous: str, fields: Mapping[str, Any]) -> str:
