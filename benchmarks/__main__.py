@@ -25,12 +25,15 @@ from benchmarks.machine import Machine
 from benchmarks.registry import BENCHMARKS
 from benchmarks.rendering import markdown, show
 
+_WIDTH = 120
+"""Of the tables where they go to a file."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks that the arguments name; return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     context = Context(
         size=options.size,
         databases=tuple(options.database),

@@ -34,9 +34,9 @@ class Local:
     folder: Path
     call: Call
 
-    def ok(self, *arguments: str) -> str:
+    def ok(self, *arguments: str, **options: Any) -> str:
         """Return what a command that has to succeed prints."""
-        result = self.call(*arguments)
+        result = self.call(*arguments, **options)
         assert result.exit_code == 0, result.output
         return result.stdout
 

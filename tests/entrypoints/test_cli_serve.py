@@ -20,6 +20,8 @@ from tests.support.model_server import ScriptedServer
 
 pytestmark = pytest.mark.durability
 
+# It takes two to five seconds; a machine that is busy with other tests gets more.
+STOPPED_WITHIN_S = 30
 _ADDRESS = re.compile(r"Muster \S+ at (http://\S+)")
 
 
@@ -82,7 +84,7 @@ def test_the_first_start_makes_the_superadmin_and_a_signal_ends_it(
         before = time.monotonic()
         server.signal(signal.SIGTERM)
         assert server.code() == 0
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < STOPPED_WITHIN_S
         assert "Stopping." in server.said
         assert "Traceback" not in server.said
 
@@ -136,7 +138,7 @@ def test_runs_in_flight_outlive_a_server_that_is_killed_and_one_that_is_stopped(
         before = time.monotonic()
         server.signal(signal.SIGINT)
         assert server.code() == 0
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < STOPPED_WITHIN_S
         assert "1 run in flight: kept for the next start" in server.said
     with program("--data-dir", str(local.folder), "worker") as worker:
         worker.wait_for("no server can use the folder meanwhile")

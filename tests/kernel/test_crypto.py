@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.kernel.crypto import MasterKey, MasterKeyInvalid, Sealed, SealBroken
+from muster.kernel.crypto import MasterKey, MasterKeyInvalid, SealBroken, Sealed
 
 KEY = MasterKey(bytes(range(32)))
 CONTEXT = "project/secret"

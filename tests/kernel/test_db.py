@@ -283,7 +283,7 @@ async def test_a_taken_name_is_a_conflict(
     with pytest.raises(ThingNameTaken):
         async with database.write() as session:
             await Things(session, projects[0]).add(name="counter")
-    with pytest.raises(ThingNameTaken):
+    with pytest.raises(ThingNameTaken):  # noqa: PT012 - the commit is part of it
         async with database.write() as session:
             things = Things(session, projects[0])
             thing = await things.add(name="free")

@@ -89,7 +89,7 @@ async def test_errors_are_sqlalchemys(own: Database) -> None:
     with pytest.raises(IntegrityError):
         async with own.write() as session:
             await session.execute(insert(ROWS).values(name="a"))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError):  # noqa: PT012 - the commit is part of it
         async with own.write() as session:
             raw = await session.connection()
             await raw.exec_driver_sql("INSERT INTO rows (name) VALUES (?)", [("b",), ("b",)])

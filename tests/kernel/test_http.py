@@ -80,7 +80,7 @@ async def test_a_given_id_is_kept(plain: httpx2.AsyncClient, given: str) -> None
 async def test_an_id_that_could_spoil_a_log_is_replaced(
     plain: httpx2.AsyncClient, given: str
 ) -> None:
-    answer = await plain.get("/nothing", headers={"X-Request-Id": given.encode()})
+    answer = await plain.get("/nothing", headers=[(b"X-Request-Id", given.encode())])
     assert UUID.fullmatch(answer.headers["x-request-id"])
 
 

@@ -156,7 +156,7 @@ async def test_the_length_of_a_key(client: httpx2.AsyncClient, size: int) -> Non
 
 async def test_keys_that_are_none(client: httpx2.AsyncClient, database: Database) -> None:
     for text in (b"", b"k" * 256, b"a\tb", b"\x80"):
-        refused = await client.post(PATH, json={"name": "a"}, headers={"Idempotency-Key": text})
+        refused = await client.post(PATH, json={"name": "a"}, headers=[(b"Idempotency-Key", text)])
         assert (refused.status_code, refused.json()["error"]) == (422, "idempotency_key_invalid")
     assert await count(database) == 0
 

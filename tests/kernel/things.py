@@ -110,7 +110,7 @@ class ThingList(CursorParams):
 class Credentials(In):
     name: str
     password: Annotated[str, Field(min_length=8)]
-    nested: dict[str, int] = {}
+    nested: Annotated[dict[str, int], Field(default_factory=dict)]
     rank: int = 0
 
 

@@ -366,14 +366,13 @@ async def test_a_run_that_was_taken_over_does_not_touch_its_child(
     run_id = await begin(
         people,
         scripted,
-        boss=[asking("clerk", delay_s=0.4), Reply(text="mine")],
+        boss=[asking("clerk", delay_s=1.5), Reply(text="mine")],
         clerk=[Reply(text="42")],
     )
-    await until(people.viewer, run_id, "running")
+    await asked(scripted, 1)
     async with working.database.write() as session:
         run = await session.get_one(Run, run_id)
         run.fence += 1
-    await asked(scripted, 1)
     async with asyncio.timeout(10):
         while await working.running.parts.engine.known([f"{run_id}:1"]):
             await asyncio.sleep(0.02)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from muster.domains.control.gate import Action, Finding, Gate, IntendedStep, checks
+from muster.domains.work.journal import Run
 from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
@@ -62,44 +64,61 @@ async def test_calls_wait_for_their_turn_in_the_minute(
 
 
 async def test_time_that_was_worked_counts_over_segments(
-    people: People, scripted: ScriptedServer
+    people: People, working: Muster, scripted: ScriptedServer
 ) -> None:
-    slow = Reply(tool_calls=[CALL], delay_s=0.7)
-    scripted.script = by_turn(slow, Reply(hang=True))
+    scripted.script = by_turn(Reply(tool_calls=[CALL], delay_s=0.3), Reply(hang=True))
     await people.editor.patch("/tools/calculator", json={"requires_approval": True})
-    agent = await make_agent(people.editor, max_execution_time=1.6)
+    agent = await make_agent(people.editor, max_execution_time=30)
+    began = time.monotonic()
     run_id = await start(people.operator, agent)
     approval = await open_approval(people.viewer, run_id)
-    await asyncio.sleep(1.2)  # the wait for people is no work
+    worked = await active_ms(working, run_id)
+    assert 300 <= worked <= (time.monotonic() - began) * 1000
+    await active_ms(working, run_id, 29_700)
     await people.operator.post(f"/approvals/{approval['id']}/approve")
-    await until(people.viewer, run_id, "running")
+    await until(people.viewer, run_id, "running", "failed")
     run = await until(people.viewer, run_id)
     assert (run["status"], run["error"]["code"]) == ("failed", "run_timeout")
-    assert "1.6 seconds" in run["error"]["message"]
-    assert run["usage"]["tool_calls"] == 1
+    assert "30 seconds" in run["error"]["message"]
+    assert await active_ms(working, run_id) >= 30_000
 
-    # Stopped by force and taken up again it has no time left.
+    # Taken up again it has no time left.
     again = await people.operator.post(f"/executions/{run_id}/resume")
     assert again.status_code == 200
     assert (await until(people.viewer, run_id))["error"]["code"] == "run_timeout"
 
 
-async def test_time_before_a_forced_stop_counts(people: People, scripted: ScriptedServer) -> None:
+async def test_time_before_a_forced_stop_counts(
+    people: People, working: Muster, scripted: ScriptedServer
+) -> None:
     scripted.script = by_turn(Reply(hang=True))
-    agent = await make_agent(people.editor, max_execution_time=60)
-    run_id = await start(people.operator, agent, timeout_s=1)
-    await until(people.viewer, run_id, "running")
-    await asyncio.sleep(0.6)
+    run_id = await start(people.operator, await make_agent(people.editor), timeout_s=30)
+    async with asyncio.timeout(20):
+        while not scripted.calls:
+            await asyncio.sleep(0.01)
+    await active_ms(working, run_id, 29_000)
     await people.operator.post(f"/executions/{run_id}/force-stop")
     await _last_step(people, run_id)
+    async with asyncio.timeout(20):
+        while (worked := await active_ms(working, run_id)) == 29_000:
+            await asyncio.sleep(0.01)
+    assert 0 < worked < 29_000  # what this process measured itself
+    await active_ms(working, run_id, 29_900)
     await people.operator.post(f"/executions/{run_id}/resume")
     run = await until(people.viewer, run_id)
     assert run["error"] == {
         "code": "run_timeout",
-        "message": "The run was active for its limit of 1 seconds.",
+        "message": "The run was active for its limit of 30 seconds.",
     }
-    ends = [s for s in await spans(people.viewer, run_id) if s["key"] == "m1~2"]
-    assert ends[0]["duration_ms"] < 700
+
+
+async def active_ms(muster: Muster, run_id: str, value: int | None = None) -> int:
+    """Return how long a run has worked; with a value set that before."""
+    async with muster.database.write() as session:
+        run = await session.get_one(Run, run_id)
+        if value is not None:
+            run.active_ms = value
+        return run.active_ms
 
 
 async def _last_step(people: People, run_id: str) -> None:

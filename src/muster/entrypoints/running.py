@@ -20,6 +20,7 @@ from muster.domains.work.runs import (
     Dispatcher,
     RunExecutor,
     RunParts,
+    hold_line,
     wake_decided,
 )
 from muster.engine import Engine, EngineOptions
@@ -36,6 +37,23 @@ EngineMode = Literal["work", "submit", "off"]
 _HOUSEKEEPING_S = 3600
 
 logger = get_logger(__name__)
+
+
+class Wakes:
+    """Lets a run that waited for people go on, in the unit of work of their decision."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._parts = parts
+
+    async def hold(self, session: AsyncSession, run_id: str) -> None:
+        """Let nobody else move the run until the unit of work ends."""
+        await hold_line(session, run_id)
+
+    async def __call__(self, session: AsyncSession, caller: Caller, approval: Approval) -> None:
+        """Let the run go on when nothing else is asked."""
+        del caller
+        if approval.run_id is not None:
+            await wake_decided(session, approval.run_id, self._parts.engine)
 
 
 class Running:
@@ -80,15 +98,11 @@ class Running:
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
+        self.approval_decided = Wakes(self.parts)
 
     async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:
         async with self._database.read() as session:
             return list(await JournalReader(session).recent_model_calls(agent_id, since, limit))
-
-    async def approval_decided(self, session: AsyncSession, _: Caller, approval: Approval) -> None:
-        """Let the run that waited go on, in the unit of work of the decision."""
-        if approval.run_id is not None:
-            await wake_decided(session, approval.run_id, self.parts.engine)
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to work; the stack ends it."""

@@ -1,7 +1,6 @@
 """What people do with approvals. Knows nothing of HTTP."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,8 +32,15 @@ from muster.kernel.paging import Rows
 from muster.platform import events
 from muster.platform.access import Caller
 
-Decided = Callable[[AsyncSession, Caller, Approval], Awaitable[None]]
-"""Told of a decision inside its unit of work: it wakes the run that waits."""
+
+class Decided(Protocol):
+    """Told of a decision inside its unit of work: it wakes the run that waits."""
+
+    async def hold(self, session: AsyncSession, run_id: str) -> None:
+        """Let nobody else move the run until the unit of work ends; called before the decision."""
+        ...
+
+    async def __call__(self, session: AsyncSession, caller: Caller, approval: Approval) -> None: ...
 
 
 class ApprovalRepository(Repository[Approval]):
@@ -148,6 +154,8 @@ class ApprovalService:
         expired = approval.expires_at is not None and approval.expires_at <= moment
         if approval.status == PENDING and expired:
             raise ApprovalExpired
+        if approval.run_id is not None:
+            await self._decided.hold(self._session, approval.run_id)
         # One guarded statement: of two people who decide at once one wins, the other is told.
         statement = (
             update(Approval)

@@ -3,7 +3,7 @@
 from muster.domains.work.runs.dispatch import Dispatcher
 from muster.domains.work.runs.execution import RunExecutor
 from muster.domains.work.runs.following import LiveItem, follow, wait_for_end
-from muster.domains.work.runs.lifecycle import JOB_KIND, wake_decided
+from muster.domains.work.runs.lifecycle import JOB_KIND, hold_line, wake_decided
 from muster.domains.work.runs.parts import Detached, RunParts
 from muster.domains.work.runs.presenting import present
 from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
@@ -22,6 +22,7 @@ __all__ = [
     "RunService",
     "StopRequest",
     "follow",
+    "hold_line",
     "present",
     "snapshot_of",
     "wait_for_end",

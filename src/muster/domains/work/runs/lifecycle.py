@@ -146,7 +146,8 @@ async def wait(
         caller,
         RunWaiting(run_id=run.id, name=run.name, agent_id=run.agent_id, approval_ids=asked),
     )
-    await _rest(session, caller, run)
+    if run.agent_id:
+        await _rest(session, caller, run.agent_id)
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
@@ -174,10 +175,25 @@ async def finish(
 
     Runs that it started and that have not ended go with it: nobody else would take them up.
     """
+    status = await _finish_one(session, caller, run, action, reason, fence=fence, **changes)
+    ended = [run, *await _finish_children(session, caller, run, action, reason)]
+    # Agents after all the runs, and in one order: else two such ends could wait for each other.
+    for agent_id in sorted({one.agent_id for one in ended if one.agent_id}):
+        await _rest(session, caller, agent_id)
+    return status
+
+
+async def _finish_one(
+    session: AsyncSession,
+    caller: Caller,
+    run: Run,
+    action: RunAction,
+    reason: str | None,
+    *,
+    fence: int | None = None,
+    **changes: Any,
+) -> RunStatus:
     moment = clock.now()
-    if run.status == RunStatus.WAITING_FOR_APPROVAL:
-        # Before the run, as those who decide do it: else each could wait for the other.
-        await approvals.withdraw(session, caller, run.id)
     status = await transition(
         session,
         run.id,
@@ -199,25 +215,25 @@ async def finish(
         duration_ms=round(elapsed, 1) if elapsed is not None else None,
     )
     events.record(session, caller, fact)
-    await _rest(session, caller, run)
     tell(session, run.id, status)
     metrics.RUNS_FINISHED.labels(status.value).inc()
-    await _finish_children(session, caller, run, action, reason)
     return status
 
 
 async def _finish_children(
     session: AsyncSession, caller: Caller, run: Run, action: RunAction, reason: str | None
-) -> None:
+) -> list[Run]:
     if action is not RunAction.STOPPED:
         action = RunAction.CANCEL
+    reason = reason or "The run that started it has ended"
     unfinished = Run.status.in_([status.value for status in ACTIVE])
     statement = select(Run).where(Run.parent_run_id == run.id, unfinished)
+    ended: list[Run] = []
     for child in (await session.scalars(statement)).all():
         with suppress(IllegalRunMove):  # it came to its end by itself in this moment
-            await finish(
-                session, caller, child, action, reason=reason or "The run that started it has ended"
-            )
+            await _finish_one(session, caller, child, action, reason)
+            ended += [child, *await _finish_children(session, caller, child, action, reason)]
+    return ended
 
 
 async def note_work(session: AsyncSession, run: Run, active_ms: int) -> None:
@@ -286,11 +302,7 @@ async def requeue_stopping(session: AsyncSession, engine: Jobs, run: Run, *, fen
 
 async def wake_decided(session: AsyncSession, run_id: str, engine: Jobs) -> None:
     """Let a run go on when nothing is asked of people any more; its parents wait with it."""
-    line = await _line_of(session, run_id)
-    # From the top: so does who ends a run and those that it started. And before the question what
-    # is open: of two people who decide about one run at once, the second sees the first one's.
-    found = [await session.get(Run, id_, with_for_update=True) for id_ in reversed(line)]
-    *parents, run = found
+    *parents, run = await hold_line(session, run_id)
     if run is None or run.status != RunStatus.WAITING_FOR_APPROVAL:
         return
     if await approvals.has_open(session, run_id):
@@ -304,29 +316,30 @@ async def wake_decided(session: AsyncSession, run_id: str, engine: Jobs) -> None
     await requeue(session, engine, run, RunAction.WAKE)
 
 
-async def _line_of(session: AsyncSession, run_id: str) -> list[str]:
-    """Return the ids of a run and of those above it, up to the one that people started."""
+async def hold_line(session: AsyncSession, run_id: str) -> list[Run | None]:
+    """Return a run and those above it, top first, that nobody else moves until the end.
+
+    Whoever changes several of them begins at the top, and goes on to what they ask of people only
+    then: else two could wait for each other. And of two people who decide about one run at once,
+    the second sees what the first one did.
+    """
     line: list[str] = []
     current: str | None = run_id
     while current is not None:
         line.append(current)
         current = await session.scalar(select(Run.parent_run_id).where(Run.id == current))
-    return line
+    return [await session.get(Run, id_, with_for_update=True) for id_ in reversed(line)]
 
 
-async def _rest(session: AsyncSession, caller: Caller, run: Run) -> None:
-    """Show the agent as idle again when this was its last run at work."""
-    if run.agent_id is None:
-        return
+async def _rest(session: AsyncSession, caller: Caller, agent_id: str) -> None:
+    """Show an agent as idle again when its last run at work has ended or waits."""
     # Two last runs that end at once must not each take the other for one that goes on.
-    await hold_agent(session, run.agent_id)
+    await hold_agent(session, agent_id)
     others = await session.scalar(
-        select(func.count())
-        .select_from(Run)
-        .where(Run.agent_id == run.agent_id, Run.id != run.id, Run.status.in_(_BUSY))
+        select(func.count()).select_from(Run).where(Run.agent_id == agent_id, Run.status.in_(_BUSY))
     )
     if not others:
-        await set_activity(session, caller, run.agent_id, running=False)
+        await set_activity(session, caller, agent_id, running=False)
 
 
 def tell(session: AsyncSession, run_id: str, status: RunStatus) -> None:
