@@ -4,7 +4,8 @@
                          [--json FILE] [--markdown FILE]
 
 Without names all of them are run. A bar that is missed does not make the command fail: a shared
-machine is no judge. `--strict` makes it fail, for a machine that is.
+machine is no judge. `--strict` makes it fail, for a machine that is; a benchmark that breaks always
+does.
 """
 
 import argparse
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown:
         options.markdown.write_text(markdown(machine, command, reports), encoding="utf-8")
     missed = [figure for report in reports for figure in report.figures if figure.met is False]
-    return 1 if options.strict and missed else 0
+    failed = [report for report in reports if not report.figures]
+    return 1 if failed or (options.strict and missed) else 0
 
 
 def _run(name: str, context: Context, console: Console) -> Report:
@@ -62,7 +64,12 @@ def _run(name: str, context: Context, console: Console) -> Report:
     begun = time.monotonic()
     # The loop that the server runs on.
     with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
-        report = runner.run(_call(name, context))
+        try:
+            report = runner.run(_call(name, context))
+        except Exception as error:  # noqa: BLE001 - what the others found is not thrown away
+            console.print_exception()
+            text = f"It failed with {type(error).__name__}, so there are no figures."
+            report = Report(name=name, title="failed", how=text)
     report.seconds = time.monotonic() - begun
     show(console, report)
     return report

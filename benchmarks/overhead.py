@@ -108,7 +108,7 @@ async def _measure_all(
             except PeerFailed as failure:
                 report.notes.append(f"{peer.title}: {failure}")
         subjects: list[Subject] = [muster, *(PeerSubject(other) for _, other in others.values())]
-        for number in range(_WARM_UP + context.pick(100, 30, 1)):
+        for number in range(_WARM_UP + context.pick(100, 20, 1)):
             if number % 10 == _WARM_UP:
                 context.say(f"round {number - _WARM_UP + 1}")
             keep = number >= _WARM_UP

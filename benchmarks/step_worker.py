@@ -30,6 +30,7 @@ from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import engine_options
 from muster.kernel import clock
 from muster.kernel.ids import new_id
+from muster.kernel.logging import configure_logging
 from muster.platform.access import Caller
 from muster.platform.projects import Project
 
@@ -174,7 +175,7 @@ async def with_dbos(work: Work) -> None:
 
     from muster.engine.connection import create_engine
 
-    logging.getLogger("dbos").addHandler(logging.NullHandler())
+    logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it adds its own
     engine = create_engine(work.url)
     DBOS(
         config={
@@ -230,6 +231,7 @@ def _say(message: dict[str, object]) -> None:
 
 
 def main() -> None:
+    configure_logging(level="WARNING", json=True)  # to standard error: answers have the other
     work = Work(**json.loads(sys.argv[1]))
     asyncio.run(with_muster(work) if work.engine == "muster" else with_dbos(work))
 

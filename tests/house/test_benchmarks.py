@@ -89,6 +89,9 @@ def test_the_command_writes_what_it_found(
         report.add("decision", 300.0, "µs", less_than(296))
         return report
 
+    async def broken(_: Context) -> Report:
+        raise RuntimeError("it broke")
+
     monkeypatch.setitem(BENCHMARKS, "gate", measure)
     page, data = tmp_path / "benchmarks.md", tmp_path / "found.json"
     arguments = ["gate", "--quick", "--json", str(data), "--markdown", str(page)]
@@ -102,6 +105,11 @@ def test_the_command_writes_what_it_found(
     text = page.read_text(encoding="utf-8")
     assert "| decision | 300 µs | < 296 µs | misses the bar by 4.00 µs |" in text
     assert "load average" in text
+    monkeypatch.setitem(BENCHMARKS, "start", broken)
+    assert main(["start", "gate", "--json", str(data)]) == 1
+    assert "it broke" in capsys.readouterr().out
+    found = json.loads(data.read_text(encoding="utf-8"))["benchmarks"]
+    assert [len(each["figures"]) for each in found] == [0, 1]
     with pytest.raises(SystemExit):
         main(["no-such-benchmark"])
     with pytest.raises(SystemExit):

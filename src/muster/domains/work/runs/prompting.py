@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from muster.domains.catalogue.agents import AgentSpec
+from muster.domains.catalogue.agents import AgentSpec, placeholders_of
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PROMPT_INPUTS = ("prompt", "message", "question", "task", "input", "query", "topic")
@@ -37,6 +37,12 @@ def build_prompt(spec: AgentSpec, inputs: Mapping[str, Any], started_at: datetim
     ]
     system = "\n\n".join(fill(part, inputs) for part in parts if part)
     return Prompt(system or f"You are {spec.name}, a helpful assistant.", _user_turn(spec, inputs))
+
+
+def with_defaults(spec: AgentSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with the agent's own values for the placeholders that were not given."""
+    named = placeholders_of(spec)
+    return {**{name: spec.inputs[name] for name in named if name in spec.inputs}, **inputs}
 
 
 def fill(text: str, inputs: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import Agent, find_agent, ready_snapshot
+from muster.domains.catalogue.agents import Agent, AgentSpec, find_agent, ready_snapshot
 from muster.domains.work.journal import JournalReader, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
@@ -19,6 +19,7 @@ from muster.domains.work.runs.errors import (
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.prompting import with_defaults
 from muster.domains.work.runs.repository import RunRepository
 from muster.domains.work.runs.schemas import (
     ExecutionCreate,
@@ -63,14 +64,15 @@ class RunService:
     async def create(self, body: ExecutionCreate, agent: Agent, snapshot: Mapping[str, Any]) -> Run:
         """Create a run of an agent and give it to the engine."""
         frozen = await self._frozen(body, snapshot)
+        inputs = with_defaults(AgentSpec.model_validate(snapshot["agent"]), body.inputs)
         run = await insert_run(
             self._session,
             self._caller,
             NewRun(
                 agent=agent,
                 snapshot=frozen,
-                inputs=body.inputs,
-                name=body.run_name or run_name(agent.name, body.inputs),
+                inputs=inputs,
+                name=body.run_name or run_name(agent.name, inputs),
                 timeout_s=body.timeout_s or self._timeout_s,
                 priority=body.priority.number,
             ),
