@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -141,4 +142,6 @@ def _databases(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: whatever was started is ended, and its files are deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

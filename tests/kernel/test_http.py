@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 from structlog.testing import capture_logs
 
 from muster.kernel import metrics
@@ -294,3 +296,41 @@ def test_operations_are_those_of_the_api() -> None:
     paths = {route.path for route in make_app(None, "").operations()}  # type: ignore[arg-type]
     assert "/api/v1/things/{thing_id}" in paths
     assert "/docs" not in paths
+
+
+# --- what is no request -----------------------------------------------------------------------
+
+
+async def test_sockets_and_the_life_of_the_process_pass_through() -> None:
+    async def hello(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(socket.url.path)
+        await socket.close()
+
+    app = make_app(None, "")  # type: ignore[arg-type]
+    app.router.routes.append(WebSocketRoute("/api/v1/live", hello))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return incoming.pop(0)
+
+    incoming = [{"type": "websocket.connect"}]
+    headers = [(b"host", b"muster.test")]
+    socket = {"type": "websocket", "path": "/v1/live/", "query_string": b"", "headers": headers}
+    await app(socket, receive, send)
+    assert [message["type"] for message in sent] == [
+        "websocket.accept",
+        "websocket.send",
+        "websocket.close",
+    ]
+    assert sent[1]["text"] == "/api/v1/live"
+    sent.clear()
+    incoming += [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    await app({"type": "lifespan", "state": {}}, receive, send)
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]

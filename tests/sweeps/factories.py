@@ -80,7 +80,7 @@ FACTORIES: dict[str, Factory] = {
         _posted("/api-keys", lambda: {"name": f"Secret {new_id()}", "value": "hidden"})
     ),
     "/models/{model_name}": Factory(
-        _posted("/models", lambda: {"name": f"model-{new_id()}", "provider": "openai"}, "name")
+        _posted("/models", lambda: {"name": f"model-{new_id()}", "provider": "openai"})
     ),
     "/tools/{tool_id}": Factory(
         _posted(

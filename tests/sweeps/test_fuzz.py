@@ -5,7 +5,9 @@ that many are tried, other ones each time.
 """
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -13,11 +15,14 @@ import schemathesis
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
+from schemathesis.checks import CheckContext
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 
+from muster.kernel.ids import new_id
 from tests.sweeps.calling import Answer
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import DOCUMENT, OPERATIONS, Operation, each, one_per_handler
@@ -30,13 +35,6 @@ FURTHER = os.environ.get("MUSTER_FUZZ_EXAMPLES")
 EXAMPLES = int(FURTHER or 25)
 CONFIG = {"generation": {"with-security-parameters": False}}
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.from_dict(CONFIG))
-CHECKS = [
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-    checks.negative_data_rejection,
-]
 REFERENCES = {
     "agent_id": "/agents/{agent_id}",
     "user_id": "/users/{user_id}",
@@ -47,6 +45,42 @@ REFERENCES = {
 
 MODELS = {"model", "model_id"}
 """Fields that name a model; one that is there answers without calling out."""
+
+FITTING: dict[str, Callable[[], dict[str, Any]]] = {
+    "create_model": lambda: {"name": f"made-up-{new_id()}", "key": None, "base_url": None},
+    "create_tool": lambda: {
+        "name": new_id(),
+        "tool_type": "http",
+        "configuration": {"url": "http://127.0.0.1:9"},
+    },
+    "import_agent": lambda: {"yaml": "name: Made up"},
+    "generate_with_model": lambda: {"model": "", "model_id": None, "history": None},
+    "create_service_key": lambda: {"name": new_id(), "key": "made-up", "value": None},
+    "add_project_member": lambda: {"user_id": "", "email": None},
+}
+"""Fields that must fit each other, or be in a language of their own; else nothing is accepted."""
+
+
+def refuses_what_does_not_fit(
+    ctx: CheckContext, response: Response, case: schemathesis.Case
+) -> None:
+    """Check that what breaks the description is refused; values of a type that can be read as the
+    right one are taken, such as false for 0 or "5" for 5.
+    """
+    try:
+        checks.negative_data_rejection(ctx, response, case)
+    except AcceptedNegativeData as failure:
+        if set(re.findall(r"violates `(\w+)`", failure.message)) != {"type"}:
+            raise
+
+
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    refuses_what_does_not_fit,
+]
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +135,13 @@ def use_real_objects(world: World, operation: Operation, case: schemathesis.Case
         (ParameterLocation.BODY, case.body),
     ):
         if is_positive(case, location) and isinstance(values, dict):
+            if location is ParameterLocation.BODY and operation.id in FITTING:
+                values |= FITTING[operation.id]()
             for name in values.keys() & REFERENCES.keys():
                 values[name] = world.object_of(PERSON, REFERENCES[name], name)
             for name in values.keys() & MODELS:
-                values[name] = "builtin/extractive"
+                if values[name] is not None:
+                    values[name] = "builtin/extractive"
 
 
 def prepared(
@@ -123,7 +160,7 @@ def prepared(
 
 
 def send(world: World, operation: Operation, request: requests.PreparedRequest) -> Answer:
-    """Send a request to the application; keep the session, and forget what was deleted."""
+    """Send a request; keep the session, and what is used up for the next one."""
     body = request.body or b""
     assert isinstance(body, str | bytes)
     assert request.method is not None
@@ -135,7 +172,8 @@ def send(world: World, operation: Operation, request: requests.PreparedRequest) 
     )
     if operation.id == "logout" and answer.status == 204:
         world.sign_in(PERSON)
-    if operation.method == "DELETE" and answer.status == 204:
+    if operation.method in {"POST", "DELETE"} and operation.path_parameters and answer.status < 300:
+        # Deleted, decided, ended: the next example needs another.
         world.forget()
     return answer
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -53,12 +53,15 @@ async def test_calls_wait_for_their_turn_in_the_minute(
     runs = await asyncio.gather(*(start(people.operator, agent) for _ in range(3)))
     for run_id in runs:
         assert (await until(people.viewer, run_id))["status"] == "completed"
-    times = sorted(call.at for call in scripted.calls)
-    assert all(later - earlier >= 1 for earlier, later in pairwise(times))
-    findings = [
-        (await steps_of(people, {"id": run_id}))["m1"]["decision"]["findings"] for run_id in runs
-    ]
-    waited = [found[0] for found in findings if found]
+    calls = [(await steps_of(people, {"id": run_id}))["m1"] for run_id in runs]
+    turns = sorted(
+        datetime.fromisoformat(call["started_at"]) + timedelta(seconds=call["decision"]["wait_s"])
+        for call in calls
+    )
+    assert all(later - earlier >= timedelta(seconds=1.1) for earlier, later in pairwise(turns))
+    ends = sorted(datetime.fromisoformat(call["ended_at"]) for call in calls)
+    assert all(end > turn for turn, end in zip(turns, ends, strict=True))
+    waited = [f for call in calls for f in call["decision"]["findings"]]
     assert len(waited) == 2
     assert {(f["code"], f["action"]) for f in waited} == {("max_rpm", "allow")}
 

@@ -173,7 +173,7 @@ async def test_an_ended_run_is_told_whole_and_resumed_anywhere(
 
     assert await seen() == ["1", "2", "3", "4", "5"]
     assert await seen(3) == ["4", "5"]
-    assert await seen(**{"last-event-id": "4"}) == ["5"]
+    assert await seen(None, **{"last-event-id": "4"}) == ["5"]
     assert await seen(1, **{"last-event-id": "4"}) == ["5"]
     assert await seen(5) == await seen(2**31 - 1) == []
     for odd in ("", "x", "-1", "9" * 5000, "99999999999"):

@@ -31,6 +31,13 @@ MAX_PAYLOAD_BYTES = 7_900
 _QUEUE = 2_000
 _POLL_S = 0.25
 _RECONNECT_S = 0.5
+_CONNECTION_LOST = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What a statement meets whose connection is closed by the server at that moment.
+    asyncpg.InternalClientError,
+)
 
 logger = get_logger(__name__)
 
@@ -185,7 +192,7 @@ class LiveBus:
                     self._listening.set()
                     self.nudge()  # whatever was sent while nobody listened
                     await lost.wait()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except _CONNECTION_LOST:
                 logger.warning("live_bus_disconnected")
             await asyncio.sleep(_RECONNECT_S)
 
@@ -203,7 +210,7 @@ class LiveBus:
                         payload = payload or await self._outbox.get()
                         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
                         payload = None
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except _CONNECTION_LOST:
                 logger.warning("live_bus_cannot_send")
             await asyncio.sleep(_RECONNECT_S)
 

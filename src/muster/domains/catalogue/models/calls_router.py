@@ -41,9 +41,7 @@ _FAILURES = problems(
     LlmUnreachable,
     ModelTimeout,
 )
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
 @router.post("/inference", response_model=InferenceOut, responses=_FAILURES)

@@ -110,8 +110,11 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
     """Move a run that was taken up to running; returns when it first started."""
     first = run.started_at is None
     started_at = run.started_at or clock.now()
-    if run.status != RunStatus.STOPPING:
+    try:
         await transition(session, run.id, RunAction.START, fence=run.fence, started_at=started_at)
+    except IllegalRunMove:
+        # It was asked to stop before it began, and goes on only to come to its end.
+        await transition(session, run.id, RunAction.STOP, fence=run.fence, started_at=started_at)
     if run.agent_id:
         await set_activity(session, caller, run.agent_id, running=True)
     event = RunStarted if first else RunResumed
