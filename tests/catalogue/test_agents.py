@@ -154,6 +154,15 @@ async def test_numbers_too_large_to_store_are_refused(people: People) -> None:
     assert answer.status_code in {201, 422}, answer.text
 
 
+async def test_a_body_must_be_an_object(people: People) -> None:
+    agent = await made(people)
+    path = f"/agents/{agent['id']}"
+    for method, target in (("POST", "/agents"), ("PATCH", path), ("PUT", f"{path}/full")):
+        for body in ([1], "name: x", 5, None):
+            answer = await people.editor.request(method, target, json=body)
+            assert answer.status_code == 422, (method, target, body)
+
+
 @pytest.mark.parametrize("temperature", [0, 50, 100])
 async def test_documented_temperatures(people: People, temperature: int) -> None:
     assert (await made(people, temperature=temperature))["temperature"] == temperature

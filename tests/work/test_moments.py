@@ -146,7 +146,7 @@ async def test_a_process_that_stops_leaves_the_run_to_the_next(
         while not scripted.calls:
             await asyncio.sleep(0.01)
     engine: Any = working.running.engine
-    assert engine._jobs.cancel(f"{run_id}:1", Stop.STOPPING, "the process shuts down")  # noqa: SLF001
+    assert engine._jobs.cancel(f"{run_id}:1", Stop.STOPPING, "the process shuts down")
     async with asyncio.timeout(10):
         while engine.active():
             await asyncio.sleep(0.02)
