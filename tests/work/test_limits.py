@@ -47,7 +47,7 @@ async def steps_of(people: People, run: dict[str, Any]) -> dict[str, dict[str, A
 async def test_calls_wait_for_their_turn_in_the_minute(
     people: People, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "_MINUTE", timedelta(seconds=1.2))
+    monkeypatch.setattr(checks, "_MINUTE", timedelta(seconds=2))
     scripted.script = by_turn(Reply(text="at once"))
     agent = await make_agent(people.editor, max_rpm=1)
     runs = await asyncio.gather(*(start(people.operator, agent) for _ in range(3)))
@@ -58,7 +58,7 @@ async def test_calls_wait_for_their_turn_in_the_minute(
         datetime.fromisoformat(call["started_at"]) + timedelta(seconds=call["decision"]["wait_s"])
         for call in calls
     )
-    assert all(later - earlier >= timedelta(seconds=1.1) for earlier, later in pairwise(turns))
+    assert all(later - earlier >= timedelta(seconds=1) for earlier, later in pairwise(turns))
     ends = sorted(datetime.fromisoformat(call["ended_at"]) for call in calls)
     assert all(end > turn for turn, end in zip(turns, ends, strict=True))
     waited = [f for call in calls for f in call["decision"]["findings"]]

@@ -77,6 +77,7 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from typing import Any
 
@@ -23,10 +22,10 @@ from muster.domains.work.journal import (
     RunAction,
     StepKind,
     StepStatus,
+    run_topic,
 )
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.children import Parent, run_child
-from muster.domains.work.runs.following import wait_for_end
 from muster.domains.work.runs.forking import copy_shared_steps
 from muster.domains.work.runs.loop import AgentLoop, Answer
 from muster.domains.work.runs.memory import RunMemory
@@ -40,6 +39,7 @@ from muster.kernel.errors import AppError
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
 
+_LOOK_AGAIN_S = 2.0
 _LAST_WORDS_S = 0.25
 """How long a child that has ended may take to come to its end in this process too."""
 
@@ -142,23 +142,29 @@ class Segment:
         """Execute a child, unless somebody ends it by itself: then what it does is broken off."""
         segment = Segment(self._parts, child, depth=self.depth + 1)
         self._children.append(segment)
-        work = asyncio.create_task(conclude(segment), name=f"child:{child.id}")
-        watch = asyncio.create_task(
-            wait_for_end(self._parts.database, self._parts.live, child.id, math.inf)
-        )
-        try:
-            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-            ended = watch.done() and watch.exception() is None
-            await asyncio.wait({work}, timeout=_LAST_WORDS_S if ended else None)
-        finally:
-            work.cancel()
-            watch.cancel()
-            await asyncio.wait({work, watch})
+        async with self._parts.live.subscribe(run_topic(child.id)) as news:
+            work = asyncio.create_task(conclude(segment), name=f"child:{child.id}")
+            work.add_done_callback(lambda _: news.put(None))
+            try:
+                while not work.done():
+                    message = await news.get(_LOOK_AGAIN_S)
+                    if message is not None and message["type"] != "status":
+                        continue
+                    if not work.done() and await self._is_final(child.id):
+                        await asyncio.wait({work}, timeout=_LAST_WORDS_S)
+                        break
+            finally:
+                work.cancel()
+                await asyncio.wait({work})
         self._children.remove(segment)
         if work.cancelled():
             await segment.interrupted()
         else:
             work.result()
+
+    async def _is_final(self, run_id: str) -> bool:
+        async with self._parts.database.read() as session:
+            return (await session.get_one(Run, run_id)).is_final
 
     async def interrupted(self) -> None:
         """Record what was under way, here and in children, when somebody ended the run."""

@@ -285,7 +285,6 @@ class StepRunner:
         record.output = outcome.content
         record.status = StepStatus.ERROR if outcome.is_error else StepStatus.OK
         record.properties = {**(record.properties or {}), **outcome.properties}
-        record.ended_at = clock.now()
         came.off = not outcome.is_error
         await self._append(record)
         metrics.TOOL_CALLS.labels(tool.kind, record.status.value).inc()
@@ -348,7 +347,6 @@ class StepRunner:
         text = ruling.message if ruling else f"There is no tool named {step.name}."
         record.output = {"error": code, "message": text}
         record.status = StepStatus.REJECTED if code == "rejected" else StepStatus.BLOCKED
-        record.ended_at = clock.now()
         await self._append(record)
         if ruling is not None and decision.ends_run:
             raise Refused(ruling)
@@ -419,7 +417,7 @@ class StepRunner:
             await self.gate.settle(step, succeeded=came.off, cost=came.cost)
 
     async def _append(self, record: NewStep) -> None:
-        record.ended_at = max(record.ended_at, record.started_at)
+        record.ended_at = max(clock.now(), record.started_at)
         appended = await self.writer.append(self.memory.run_id, self.memory.fence, [record])
         self.memory.note(record, stop_requested=appended.stop_requested)
 
