@@ -15,7 +15,7 @@ from muster.domains.catalogue.agents.events import (
     AgentUpdated,
 )
 from muster.domains.catalogue.agents.models import Agent, AgentVersion
-from muster.domains.catalogue.agents.repository import AgentRepository, hold_agent
+from muster.domains.catalogue.agents.repository import AgentRepository
 from muster.domains.catalogue.agents.schemas import AgentDiff, AgentList, FieldChange
 from muster.domains.catalogue.agents.spec import AgentSpec
 from muster.domains.catalogue.agents.spelling import canonical
@@ -155,13 +155,8 @@ class AgentService:
         return key
 
 
-async def set_activity(
-    session: AsyncSession, caller: Caller, agent_id: str, *, running: bool
-) -> None:
-    """Show an agent as running, or as resting again, with the event when that is a change."""
-    agent = await hold_agent(session, agent_id)
-    if agent is None:
-        return
+def set_activity(session: AsyncSession, caller: Caller, agent: Agent, *, running: bool) -> None:
+    """Show an agent that is held as running, or as resting again, with the event of a change."""
     status = "running" if running else "idle" if agent.is_started else "offline"
     if agent.status != status:
         agent.status = status

@@ -14,13 +14,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.payloads import BlobStore, stored_value
 from muster.domains.work.journal.statuses import RunStatus, StepKind, StepStatus
 from muster.kernel import clock, metrics
 from muster.kernel.chain import chain_hash
-from muster.kernel.db import Database
+from muster.kernel.db import Database, after_commit
 from muster.kernel.live import LiveBus
 
 _MAX_GROUP = 256
@@ -131,8 +132,31 @@ class JournalWriter:
 
         Raises `Fenced` when another process holds the run.
         """
-        rows = [await self._row(step) for step in steps]
-        return await self._submit(run_id, fence, rows, None)
+        return await self._submit(run_id, fence, await self.rows(steps), None)
+
+    async def rows(self, steps: Sequence[NewStep]) -> list[dict[str, Any]]:
+        """Return steps as they are stored, their large payloads put away."""
+        return [await self._row(step) for step in steps]
+
+    async def append_within(
+        self, session: AsyncSession, run_id: str, fence: int, rows: list[dict[str, Any]]
+    ) -> Appended:
+        """Append what `rows` returned in the unit of work of `session`, and with it.
+
+        Raises `Fenced` when another process holds the run.
+        """
+        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        group = [_Append(run_id, fence, rows, None, done)]
+        connection = await session.connection()
+        numbers = await connection.run_sync(partial(self._append_group, group))
+        if numbers[0] is None:
+            raise Fenced(run_id)
+
+        async def report() -> None:
+            self._report(group, numbers)
+
+        after_commit(session, report)
+        return numbers[0]
 
     async def intend(self, run_id: str, fence: int, *, key: str, name: str, arguments: str) -> None:
         """Note durably that a step is about to act; `arguments` is the hash of what it does."""
@@ -204,7 +228,7 @@ class JournalWriter:
         self._report(group, await self._database.transact(partial(self._append_group, group)))
 
     def _append_group(self, group: list[_Append], connection: Connection) -> list[Appended | None]:
-        """Write a group in one transaction; runs outside the event loop on SQLite."""
+        """Write a group in one transaction."""
         ids = sorted({append.run_id for append in group})
         found = connection.execute(_HEADS.where(Run.id.in_(ids)).order_by(Run.id))
         heads: dict[str, dict[str, Any]] = {row["id"]: dict(row) for row in found.mappings()}

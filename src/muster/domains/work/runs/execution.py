@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import time
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.agents import AgentSpec
@@ -63,7 +65,7 @@ class Segment:
         self.memory = RunMemory(run, run.fence, run.started_at or clock.now())
         self._begun = time.monotonic()
         self._children: list[Segment] = []
-        self._ending = False
+        self._ended = False
 
     @property
     def active_ms(self) -> int:
@@ -74,20 +76,12 @@ class Segment:
         """Do the work; whatever ends or interrupts it is raised."""
         parts, run = self._parts, self.run
         spec = AgentSpec.model_validate(run.snapshot["agent"])
-        await copy_shared_steps(parts, run)
-        async with parts.database.read() as session:
-            rows = await JournalReader(session).steps(run.id)
-            intents = (
-                await session.scalars(select(Intent.key).where(Intent.run_id == run.id))
-            ).all()
-            decided = await approvals.decisions_of(session, run.id)
-        await self.memory.load(rows, intents, decided, parts.blobs)
+        if await copy_shared_steps(parts, run) or run.head_seq:
+            await self._remember()
         workspace = await prepare_workspace(parts, run)
         model = await parts.models.resolve(run.project_id, run.snapshot["model"])
         tools = await parts.tools.bind(run.project_id, spec.tools, spec.tool_configs)
-        async with parts.database.write() as session:
-            started_at = await lifecycle.start(session, self.caller, run)
-        self.memory.started_at = started_at
+        started_at = self.memory.started_at = await self._start()
         runner = StepRunner(
             memory=self.memory,
             writer=parts.writer,
@@ -107,7 +101,6 @@ class Segment:
                 ask_agent=self._ask_agent,
             ),
         )
-        await self._record_start(started_at)
         prompt = build_prompt(spec, run.inputs, started_at)
         loop = AgentLoop(runner, model, tools, spec)
         bound = asyncio.timeout(self._time_left(spec))
@@ -118,6 +111,35 @@ class Segment:
             if not bound.expired():
                 raise
             raise RunTimedOut(self._timeout_text(spec)) from None
+
+    async def _remember(self) -> None:
+        """Take in what the journal says of earlier work."""
+        async with self._parts.database.read() as session:
+            rows = await JournalReader(session).steps(self.run.id)
+            statement = select(Intent.key).where(Intent.run_id == self.run.id)
+            intents = (await session.scalars(statement)).all()
+            decided = await approvals.decisions_of(session, self.run.id)
+        await self.memory.load(rows, intents, decided, self._parts.blobs)
+
+    async def _start(self) -> datetime:
+        """Move the run to running, with the first step of its journal in the same commit."""
+        step = NewStep(
+            key="start",
+            kind=StepKind.TASK_START,
+            name=self.run.name,
+            started_at=self.memory.started_at,
+            agent_id=self.run.agent_id,
+            input=self.run.inputs,
+            properties={"origin": self.run.origin, "agent_version": self.run.agent_version},
+        )
+        steps = [] if self.memory.finished(step.key) else [step]
+        rows = await self._parts.writer.rows(steps)
+        async with self._parts.database.write() as session:
+            started_at = await lifecycle.start(session, self.caller, self.run)
+            stop_requested = await self._append_within(session, rows)
+        for step in steps:
+            self.memory.note(step, stop_requested=stop_requested)
+        return started_at
 
     def _time_left(self, spec: AgentSpec) -> float:
         limit = min(self.run.timeout_s, spec.max_execution_time or self.run.timeout_s)
@@ -168,62 +190,39 @@ class Segment:
 
     async def interrupted(self) -> None:
         """Record what was under way, here and in children, when somebody ended the run."""
-        if self._ending:
+        if self._ended:
             return
+        await self._interrupt_children()
+        steps = self._last_steps(StepStatus.CANCELLED, None, None)
         with contextlib.suppress(Fenced):
-            await self.record_end(StepStatus.CANCELLED, None)
+            await self._parts.writer.append(self.run.id, self.memory.fence, steps)
         async with self._parts.database.write() as session:
             await lifecycle.note_work(session, self.run, self.active_ms)
 
-    async def _record_start(self, started_at: Any) -> None:
-        if self.memory.finished("start") is not None:
-            return
-        step = NewStep(
-            key="start",
-            kind=StepKind.TASK_START,
-            name=self.run.name,
-            started_at=started_at,
-            agent_id=self.run.agent_id,
-            input=self.run.inputs,
-            properties={"origin": self.run.origin, "agent_version": self.run.agent_version},
-        )
-        await self._append(step)
-
-    async def record_end(
-        self, status: StepStatus, output: Any, error: dict[str, Any] | None = None
-    ) -> None:
-        """Append what was interrupted and the last step of this segment.
-
-        An end that is the last step already is not told twice.
-        """
+    async def _interrupt_children(self) -> None:
         children, self._children = self._children, []
         for child in children:
             await child.interrupted()
-        interrupted, self.memory.interrupted = self.memory.interrupted, []
-        for step in interrupted:
-            await self._append(step)
-        if self.memory.ended is status:
-            return
-        kind = StepKind.TASK_ERROR if status is StepStatus.ERROR else StepKind.TASK_END
-        moment = clock.now()
-        await self._append(
-            NewStep(
-                key=self.memory.attempt_key("end"),
-                kind=kind,
-                name=self.run.name,
-                started_at=moment,
-                ended_at=moment,
-                status=status,
-                agent_id=self.run.agent_id,
-                parent_key="start",
-                output=output,
-                error=error,
-            )
-        )
 
-    async def _append(self, step: NewStep) -> None:
-        appended = await self._parts.writer.append(self.run.id, self.memory.fence, [step])
-        self.memory.note(step, stop_requested=appended.stop_requested)
+    def _last_steps(
+        self, status: StepStatus, output: Any, error: dict[str, Any] | None
+    ) -> list[NewStep]:
+        """Return what was interrupted, and the step that says how this segment ended."""
+        moment = clock.now()
+        end = NewStep(
+            key=self.memory.attempt_key("end"),
+            kind=StepKind.TASK_ERROR if status is StepStatus.ERROR else StepKind.TASK_END,
+            name=self.run.name,
+            started_at=moment,
+            ended_at=moment,
+            status=status,
+            agent_id=self.run.agent_id,
+            parent_key="start",
+            output=output,
+            error=error,
+        )
+        interrupted, self.memory.interrupted = self.memory.interrupted, []
+        return [*interrupted, end]
 
     async def end(
         self,
@@ -234,21 +233,43 @@ class Segment:
         error: dict[str, Any] | None = None,
         reason: str | None = None,
     ) -> None:
-        """Bring the run to its end: the journal first, then the status."""
-        await self.record_end(status, result, error)
-        self._ending = True
-        async with self._parts.database.write() as session:
-            await lifecycle.finish(
-                session,
-                self.caller,
-                self.run,
-                action,
-                reason=reason,
-                fence=self.memory.fence,
-                result=result,
-                error=error,
-                active_ms=self.active_ms,
-            )
+        """Bring the run to its end: the last step of its journal and its status in one commit.
+
+        An end that has begun is not broken off, so that it is known whether there was one.
+        """
+        await self._interrupt_children()
+        rows = await self._parts.writer.rows(self._last_steps(status, result, error))
+
+        async def commit() -> None:
+            async with self._parts.database.write() as session:
+                await self._append_within(session, rows)
+                await lifecycle.finish(
+                    session,
+                    self.caller,
+                    self.run,
+                    action,
+                    reason=reason,
+                    fence=self.memory.fence,
+                    result=result,
+                    error=error,
+                    active_ms=self.active_ms,
+                )
+            self._ended = True
+
+        committing = asyncio.create_task(commit(), name=f"end:{self.run.id}")
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await asyncio.wait({committing})
+            raise
+
+    async def _append_within(self, session: AsyncSession, rows: list[dict[str, Any]]) -> bool:
+        """Append steps in a unit of work; returns whether the run was asked to stop meanwhile."""
+        if not rows:
+            return False
+        fence = self.memory.fence
+        appended = await self._parts.writer.append_within(session, self.run.id, fence, rows)
+        return appended.stop_requested
 
     async def wait(self, suspended: Suspended) -> None:
         """Let the run wait for people."""
@@ -312,9 +333,11 @@ async def conclude(segment: Segment) -> None:
     """Execute a segment and bring its run to an end or to a wait."""
     try:
         await _conclude(segment)
-    except (Fenced, IllegalRunMove):
-        # Another process has the run, or somebody ended it meanwhile: it is not ours any more.
+    except Fenced:
         logger.info("run_taken_away", run_id=segment.run.id)
+    except IllegalRunMove:
+        # Somebody ended it meanwhile.
+        await segment.interrupted()
 
 
 async def _conclude(segment: Segment) -> None:

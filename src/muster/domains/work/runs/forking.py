@@ -15,14 +15,18 @@ _ENDS = frozenset({StepKind.TASK_END, StepKind.TASK_ERROR})
 _VALUES = ("input", "output", "properties", "decision", "error")
 
 
-async def copy_shared_steps(parts: RunParts, run: Run) -> None:
-    """Append the steps that a fork shares with its origin; once, all in one append."""
+async def copy_shared_steps(parts: RunParts, run: Run) -> bool:
+    """Append the steps that a fork shares with its origin; once, all in one append.
+
+    Returns whether there was something to copy.
+    """
     if run.origin != "fork" or run.head_seq or run.origin_run_id is None:
-        return
+        return False
     async with parts.database.read() as session:
         rows = await JournalReader(session).steps(run.origin_run_id, limit=run.origin_seq)
     steps = [await _copied(parts, run, row) for row in rows if row.kind not in _ENDS]
     await parts.writer.append(run.id, run.fence, steps)
+    return True
 
 
 async def _copied(parts: RunParts, run: Run, row: StepRow) -> NewStep:

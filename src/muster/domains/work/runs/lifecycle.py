@@ -115,8 +115,8 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
     except IllegalRunMove:
         # It was asked to stop before it began, and goes on only to come to its end.
         await transition(session, run.id, RunAction.STOP, fence=run.fence, started_at=started_at)
-    if run.agent_id:
-        await set_activity(session, caller, run.agent_id, running=True)
+    if run.agent_id and (agent := await hold_agent(session, run.agent_id)):
+        set_activity(session, caller, agent, running=True)
     event = RunStarted if first else RunResumed
     events.record(
         session,
@@ -337,12 +337,14 @@ async def hold_line(session: AsyncSession, run_id: str) -> list[Run | None]:
 async def _rest(session: AsyncSession, caller: Caller, agent_id: str) -> None:
     """Show an agent as idle again when its last run at work has ended or waits."""
     # Two last runs that end at once must not each take the other for one that goes on.
-    await hold_agent(session, agent_id)
+    agent = await hold_agent(session, agent_id)
+    if agent is None:
+        return
     others = await session.scalar(
         select(func.count()).select_from(Run).where(Run.agent_id == agent_id, Run.status.in_(_BUSY))
     )
     if not others:
-        await set_activity(session, caller, agent_id, running=False)
+        set_activity(session, caller, agent, running=False)
 
 
 def tell(session: AsyncSession, run_id: str, status: RunStatus) -> None:

@@ -17,7 +17,6 @@ from muster.domains.work.journal import (
 )
 
 _DONE = frozenset({StepStatus.OK, StepStatus.BLOCKED, StepStatus.REJECTED})
-_ENDS = frozenset({StepKind.TASK_END, StepKind.TASK_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,11 @@ class RunMemory:
     def __init__(self, run: Run, fence: int, started_at: datetime) -> None:
         self.run_id, self.project_id = run.id, run.project_id
         self.agent_id, self.fence = run.agent_id, fence
-        self.segment = run.segment
         self.started_at = started_at
         self.active_s = run.active_ms / 1000
         self.model_calls, self.tool_calls = run.model_calls, run.tool_calls
         self.stop_requested = run.stop_requested is not None
         self.interrupted: list[NewStep] = []
-        self.ended: StepStatus | None = None
-        """How this segment ended by its journal, where its process died before the run's status
-        could say so."""
         self._finished: dict[str, FinishedStep] = {}
         self._taken: set[str] = set()
         self._intents: set[str] = set()
@@ -71,9 +66,6 @@ class RunMemory:
                 key = row.key.partition("~")[0]
                 output = await load_value(row.output, blobs)
                 self._finished[key] = FinishedStep(key, kind, status, row.name, output, error)
-        last = rows[-1] if rows else None
-        if last is not None and last.kind in _ENDS and last.segment == self.segment:
-            self.ended = StepStatus(last.status)
         self._intents = set(intents)
         self._approvals = {(a.step_key, a.kind): a for a in approvals}
 
@@ -103,7 +95,6 @@ class RunMemory:
 
     def note(self, step: NewStep, *, stop_requested: bool) -> None:
         """Take in a step that was just appended."""
-        self.ended = None
         self._taken.add(step.key)
         self.stop_requested = self.stop_requested or stop_requested
         self.model_calls += step.kind is StepKind.MODEL
