@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import engine_options
 from muster.kernel.db import Database
 from muster.kernel.settings import AuthSettings, Settings
-from tests.support.people import People, make_people
+from tests.support.accounts import find_accounts, make_accounts
+from tests.support.people import People, signed_in
 from tests.support.postgres import PostgresServer
 from tests.support.schema import migrate
 
 KINDS = ("sqlite", "postgresql")
+MASTER_KEY = b64encode(bytes(range(32))).decode()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,18 +48,20 @@ def anyio_backend() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A migrated, empty database that each test gets a copy of."""
+    """Migrated databases that each test gets a copy of: an empty one, and one with accounts."""
 
     kind: str
     server: PostgresServer | None
-    source: str
+    empty: str
+    peopled: str
 
-    def copy(self, folder: Path) -> str:
+    def copy(self, folder: Path, *, people: bool = False) -> str:
+        source = self.peopled if people else self.empty
         if self.server is not None:
-            return self.server.create_database(template=self.source)
+            return self.server.create_database(template=source)
         target = folder / "muster.db"
-        shutil.copyfile(self.source, target)
-        shutil.copyfile(Path(self.source).with_name("engine.db"), folder / "engine.db")
+        shutil.copyfile(source, target)
+        shutil.copyfile(Path(source).with_name("engine.db"), folder / "engine.db")
         return f"sqlite+aiosqlite:///{target}"
 
     def drop(self, url: str) -> None:
@@ -66,13 +71,28 @@ class Template:
 
 @pytest.fixture(scope="session")
 def template(database_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    folder = tmp_path_factory.mktemp("template")
     if database_kind == "sqlite":
-        path = tmp_path_factory.mktemp("template") / "template.db"
-        fill(f"sqlite+aiosqlite:///{path}")
-        yield Template("sqlite", None, str(path))
+        empty, peopled = folder / "empty.db", folder / "peopled" / "peopled.db"
+        fill(f"sqlite+aiosqlite:///{empty}")
+        peopled.parent.mkdir()
+        shutil.copyfile(empty, peopled)
+        shutil.copyfile(empty.with_name("engine.db"), peopled.with_name("engine.db"))
+        fill_with_people(f"sqlite+aiosqlite:///{peopled}", folder)
+        yield Template("sqlite", None, str(empty), str(peopled))
         return
     with PostgresServer.start(shared_folder(tmp_path_factory)) as server:
-        yield Template("postgresql", server, server.ensure_template("muster", fill))
+
+        def populate(url: str) -> None:
+            fill(url)
+            fill_with_people(url, folder)
+
+        yield Template(
+            "postgresql",
+            server,
+            server.ensure_template("muster", fill),
+            server.ensure_template("people", populate),
+        )
 
 
 def fill(url: str) -> None:
@@ -82,6 +102,29 @@ def fill(url: str) -> None:
     asyncio.run(prepare(options))
 
 
+def fill_with_people(url: str, folder: Path) -> None:
+    """Make the accounts of the tests."""
+
+    async def make() -> None:
+        async with Muster(settings_of(url, folder), engine="off") as muster:
+            await make_accounts(muster)
+
+    asyncio.run(make())
+
+
+def settings_of(url: str, folder: Path) -> Settings:
+    return Settings(
+        data_dir=folder / "data",
+        database_url=SecretStr(url),
+        database_pool_size=5,
+        master_key=SecretStr(MASTER_KEY),
+        egress_allow=["127.0.0.0/8"],
+        registration="open",
+        auth=AuthSettings(lockout_attempts=3, lockout_minutes=1),
+        log_level="WARNING",
+    )
+
+
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
     """Return one folder for all workers of a run: they share one server."""
     base = factory.getbasetemp()
@@ -89,8 +132,10 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database_url(template: Template, tmp_path: Path) -> Iterator[str]:
-    url = template.copy(tmp_path)
+def database_url(
+    template: Template, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    url = template.copy(tmp_path, people="people" in request.fixturenames)
     yield url
     template.drop(url)
 
@@ -104,15 +149,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return Settings(
-        data_dir=tmp_path / "data",
-        database_url=SecretStr(database_url),
-        database_pool_size=5,
-        egress_allow=["127.0.0.0/8"],
-        registration="open",
-        auth=AuthSettings(lockout_attempts=3, lockout_minutes=1),
-        log_level="WARNING",
-    )
+    return settings_of(database_url, tmp_path)
 
 
 @pytest.fixture
@@ -149,4 +186,4 @@ async def anonymous(connect: Callable[..., httpx2.AsyncClient]) -> httpx2.AsyncC
 @pytest.fixture
 async def people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> People:
     """One client per role in one project, and an outsider with a project of its own."""
-    return await make_people(muster, connect)
+    return signed_in(await find_accounts(muster), connect)

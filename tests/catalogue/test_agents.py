@@ -436,3 +436,36 @@ async def test_roles_and_tenants(people: People) -> None:
         answer = await people.outsider.request(method, target, json=body)
         assert answer.status_code == 404, (method, target)
     assert (await read(people, agent))["name"] == "Tester"
+
+
+async def test_secrets_of_its_tools_go_into_the_vault(people: People, muster: Muster) -> None:
+    configs = {"searxng": {"headers": {"X-Api-Key": "very-secret"}, "limit": 3}}
+    agent = await made(people, key="keeper", tool_configs=configs)
+    assert "very-secret" not in str(agent)
+    assert agent["tool_configs"]["searxng"]["limit"] == 3
+    name = agent["tool_configs"]["searxng"]["headers"]["X-Api-Key"]["$secret"]
+    assert await muster.vault.value(people.project_id, name) == "very-secret"
+    # What was answered can be sent back, and means the same.
+    again = await people.editor.put(
+        f"/agents/{agent['id']}",
+        json={"tool_configs": agent["tool_configs"], "goal": "Another goal"},
+    )
+    assert again.json()["tool_configs"] == agent["tool_configs"]
+    changed = await people.editor.put(
+        f"/agents/{agent['id']}",
+        json={"tool_configs": {"searxng": {"headers": {"X-Api-Key": "rotated"}}}},
+    )
+    assert changed.status_code == 200
+    assert await muster.vault.value(people.project_id, name) == "rotated"
+    versions = await people.viewer.get(f"/agents/{agent['id']}/versions")
+    facts = await people.owner.get("/events")
+    for text in (changed.text, versions.text, facts.text):
+        assert "very-secret" not in text
+        assert "rotated" not in text
+
+
+async def test_a_secret_that_is_too_long(people: People) -> None:
+    configs = {"searxng": {"headers": {"X-Api-Key": "x" * 20_000}}}
+    answer = await people.editor.post("/agents", json={"name": "Tester", "tool_configs": configs})
+    assert answer.status_code == 422
+    assert "longer than" in answer.json()["message"]

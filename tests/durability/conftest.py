@@ -11,9 +11,10 @@ from muster.kernel.settings import Settings
 from tests.durability.servers import PlannedModel, ToolServer
 from tests.durability.workers import Nursery, Workers
 from tests.durability.world import World
+from tests.support.accounts import make_accounts
 from tests.support.echo_server import serve
 from tests.support.model_server import served
-from tests.support.people import make_people
+from tests.support.people import signed_in
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +89,7 @@ async def world(
     workers: Workers,
     connect_to: Callable[[Muster], Callable[..., httpx2.AsyncClient]],
 ) -> World:
-    people = await make_people(control, connect_to(control))
+    people = signed_in(await make_accounts(control), connect_to(control))
     return World(control=control, people=people, model=model, tools=tools, workers=workers)
 
 

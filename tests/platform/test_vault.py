@@ -293,7 +293,9 @@ async def test_another_master_key_is_refused_while_secrets_exist(
     people: People, muster: Muster, settings: Settings
 ) -> None:
     await made(people)
-    other = settings.model_copy(update={"data_dir": settings.data_dir / "elsewhere"})
+    other = settings.model_copy(
+        update={"data_dir": settings.data_dir / "elsewhere", "master_key": None}
+    )
 
     second = Muster(other, engine="off")
     with pytest.raises(MasterKeyMismatch, match=r"MUSTER_MASTER_KEY, or the file master\.key"):
@@ -307,7 +309,9 @@ async def test_another_master_key_is_refused_while_secrets_exist(
 async def test_another_master_key_is_taken_while_there_are_no_secrets(
     muster: Muster, settings: Settings
 ) -> None:
-    other = settings.model_copy(update={"data_dir": settings.data_dir / "elsewhere"})
+    other = settings.model_copy(
+        update={"data_dir": settings.data_dir / "elsewhere", "master_key": None}
+    )
 
     async with Muster(other, engine="off") as second:
         assert isinstance(second.master_key, MasterKey)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import select
 
 from muster.entrypoints.assembly import Muster
 from muster.platform.access import PlatformRole, ProjectRole
-from muster.platform.identity import Device, User, add_account, open_session
+from muster.platform.identity import Device, User, UserSession, add_account, open_session
 from muster.platform.projects import Membership, Project
 
 PASSWORD = "a long and quiet river"
@@ -70,3 +71,20 @@ async def make_accounts(muster: Muster) -> Accounts:
             )
             tokens[name], ids[name] = opened.access_token, user.id
     return Accounts(tokens, ids, shared.id, other.id)
+
+
+async def find_accounts(muster: Muster) -> Accounts:
+    """Return everyone whom `make_accounts` has made, with new tokens for their sessions."""
+    async with muster.database.read() as session:
+        query = select(User, UserSession.id).join(UserSession, UserSession.user_id == User.id)
+        found = (await session.execute(query)).all()
+    people = {user.email.partition("@")[0]: (user, session_id) for user, session_id in found}
+    issue = muster.credentials.access_tokens.issue
+    tokens = {
+        name: issue(user_id=user.id, session_id=session_id, role=user.platform_role)
+        for name, (user, session_id) in people.items()
+    }
+    project, other = (people[name][0].active_project_id for name in ("owner", "outsider"))
+    assert project is not None
+    assert other is not None
+    return Accounts(tokens, {name: user.id for name, (user, _) in people.items()}, project, other)

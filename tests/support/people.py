@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from muster.entrypoints.assembly import Muster
+from tests.support.accounts import Accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,8 @@ class People:
     other_project_id: str
 
 
-async def make_people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> People:
-    """Make the accounts, two projects, and a signed-in client for each person."""
-    from tests.support.accounts import make_accounts
-
-    accounts = await make_accounts(muster)
+def signed_in(accounts: Accounts, connect: Callable[..., httpx2.AsyncClient]) -> People:
+    """Make a client for each person."""
 
     def client(name: str) -> httpx2.AsyncClient:
         return connect(Authorization=f"Bearer {accounts.tokens[name]}")

@@ -8,8 +8,9 @@ import pytest
 
 from muster.entrypoints.assembly import Muster
 from muster.kernel.settings import Settings
+from tests.support.accounts import find_accounts
 from tests.support.model_server import Script, ScriptedServer, model_server
-from tests.support.people import People, make_people
+from tests.support.people import People, signed_in
 
 
 @pytest.fixture(autouse=True)
@@ -50,4 +51,4 @@ async def people(working: Muster) -> AsyncIterator[People]:
             return client
 
         make: Callable[..., httpx2.AsyncClient] = connect
-        yield await make_people(working, make)
+        yield signed_in(await find_accounts(working), make)

@@ -93,7 +93,7 @@ async def turn(reference: str, project: str | None, *, started: bool) -> None:
         agent = await installation.agent(reference, project)
         caller = await installation.caller(agent.project_id)
         async with installation.database.write() as session:
-            agents = AgentService(session, caller)
+            agents = AgentService(session, caller, installation.muster.master_key)
             agent = await (agents.start(agent.id) if started else agents.stop(agent.id))
     say(f"{agent.key} is {agent.status}.")
     if not started:

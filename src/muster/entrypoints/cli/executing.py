@@ -213,7 +213,7 @@ def _run_files(paths: list[Path]) -> list[RunFile]:
 async def store_agent(installation: Installation, caller: Caller, spec: Any) -> Agent:
     """Create the agent of a file, or change the one that has its key."""
     async with installation.database.write() as session:
-        agents = AgentService(session, caller)
+        agents = AgentService(session, caller, installation.muster.master_key)
         known = await agents.find_key(spec.key or slug(spec.name))
         return await (agents.replace(known.id, spec) if known else agents.create(spec))
 

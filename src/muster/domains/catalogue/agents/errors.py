@@ -1,6 +1,6 @@
 """What can go wrong with agents."""
 
-from muster.kernel.errors import BadRequest, Conflict, Invalid, NotFound
+from muster.kernel.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
 
 
 class AgentNotFound(NotFound):
@@ -25,3 +25,7 @@ class AgentYamlInvalid(Invalid):
 
 class AgentSpecInvalid(BadRequest):
     code, title = "agent_spec_invalid", "The definition of the agent is not valid"
+
+
+class AgentSecretsRefused(Forbidden):
+    code, title = "agent_secrets_refused", "Your role may not store the secrets of tools"

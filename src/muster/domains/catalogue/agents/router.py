@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 
 from muster.domains.catalogue.agents.errors import (
@@ -35,6 +35,7 @@ from muster.domains.catalogue.agents.schemas import (
 )
 from muster.domains.catalogue.agents.service import AgentService, changed_spec
 from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.kernel.crypto import MasterKey
 from muster.kernel.http import Db, Reading, Router, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows
 from muster.platform.access import Caller, Scope, requires
@@ -61,12 +62,20 @@ class Readiness:
         return present(agent, await self.of(agent.project_id, spec))
 
 
-async def _reader(session: Reading, caller: CanRead) -> AgentService:
-    return AgentService(session, caller)
+async def _master_key(request: Request) -> MasterKey:
+    key: MasterKey = request.app.state.master_key
+    return key
 
 
-async def _writer(caller: CanWrite, session: Writing) -> AgentService:
-    return AgentService(session, caller)
+Key = Annotated[MasterKey, Depends(_master_key)]
+
+
+async def _reader(session: Reading, caller: CanRead, key: Key) -> AgentService:
+    return AgentService(session, caller, key)
+
+
+async def _writer(caller: CanWrite, session: Writing, key: Key) -> AgentService:
+    return AgentService(session, caller, key)
 
 
 async def _readiness(connection: HTTPConnection) -> Readiness:
@@ -80,11 +89,11 @@ Checks = Annotated[Readiness, Depends(_readiness)]
 
 
 async def _change(
-    caller: CanWrite, database: Db, agents: Writer, checks: Checks
+    caller: CanWrite, database: Db, agents: Writer, checks: Checks, key: Key
 ) -> Callable[[str, AgentPatch], Awaitable[AgentOut]]:
     async def change(agent_id: str, body: AgentPatch) -> AgentOut:
         async with database.read() as session:
-            before = await AgentService(session, caller).get(agent_id)
+            before = await AgentService(session, caller, key).get(agent_id)
         status = await checks.of(caller.project_id, changed_spec(before, body.changes()))
         return present(await agents.change(agent_id, body.changes()), status)
 

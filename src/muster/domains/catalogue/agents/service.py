@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents.errors import AgentSpecInvalid
+from muster.domains.catalogue.agents.errors import AgentSecretsRefused, AgentSpecInvalid
 from muster.domains.catalogue.agents.events import (
     AgentCreated,
     AgentDeleted,
@@ -19,11 +19,14 @@ from muster.domains.catalogue.agents.repository import AgentRepository
 from muster.domains.catalogue.agents.schemas import AgentDiff, AgentList, FieldChange
 from muster.domains.catalogue.agents.spec import AgentSpec
 from muster.domains.catalogue.agents.spelling import canonical
+from muster.domains.catalogue.tools import MAX_SECRET, seal_configuration
 from muster.kernel import clock
+from muster.kernel.crypto import MasterKey
 from muster.kernel.errors import FieldError, Invalid
 from muster.kernel.paging import ListParams, Rows
 from muster.platform import events
-from muster.platform.access import Caller
+from muster.platform.access import Caller, Scope
+from muster.platform.vault import VaultService
 
 _NOT_KEY = re.compile(r"[^a-z0-9]+")
 
@@ -31,9 +34,10 @@ _NOT_KEY = re.compile(r"[^a-z0-9]+")
 class AgentService:
     """Use cases of agents, for one caller."""
 
-    def __init__(self, session: AsyncSession, caller: Caller) -> None:
+    def __init__(self, session: AsyncSession, caller: Caller, master_key: MasterKey) -> None:
         self._session, self._caller = session, caller
         self._agents = AgentRepository(session, caller.project_id)
+        self._vault = VaultService(session, caller, master_key)
 
     async def list(self, params: AgentList) -> Rows[Agent]:
         return await self._agents.search(params)
@@ -48,6 +52,7 @@ class AgentService:
         """Make an agent; it may be saved half-configured and says what it lacks."""
         if spec.key is None:
             spec = spec.model_copy(update={"key": await self._free_key(spec.name)})
+        spec = await self._sealed(spec)
         agent = await self._agents.add(**_columns(spec), version=1)
         self._keep_version(agent, None)
         fact = AgentCreated(agent_id=agent.id, key=agent.key, name=agent.name)
@@ -69,7 +74,7 @@ class AgentService:
         return await self._store(agent, spec, None)
 
     async def _store(self, agent: Agent, spec: AgentSpec, note: str | None) -> Agent:
-        columns = _columns(spec)
+        columns = _columns(await self._sealed(spec))
         changed = sorted(k for k, v in columns["spec"].items() if agent.spec.get(k) != v)
         if not changed:
             return agent
@@ -84,6 +89,19 @@ class AgentService:
         )
         events.record(self._session, self._caller, fact)
         return agent
+
+    async def _sealed(self, spec: AgentSpec) -> AgentSpec:
+        """Move the secrets in what is configured for the agent's tools into the vault."""
+        configs: dict[str, dict[str, Any]] = {}
+        for tool, config in spec.tool_configs.items():
+            configs[tool], secrets = seal_configuration(config, f"agent.{spec.key}.{tool}")
+            if secrets and not self._caller.may(Scope.SECRETS_WRITE):
+                raise AgentSecretsRefused
+            for name, value in secrets.items():
+                if len(value) > MAX_SECRET:
+                    raise Invalid(f"The secret {name} is longer than {MAX_SECRET} characters.")
+                await self._vault.set(name, value, service="tool")
+        return spec.model_copy(update={"tool_configs": configs})
 
     def _keep_version(self, agent: Agent, note: str | None) -> None:
         self._session.add(

@@ -2,6 +2,15 @@
 
 from muster.domains.catalogue.tools.binding import BoundTool, ToolContext
 from muster.domains.catalogue.tools.catalogue import ToolCatalogue
+from muster.domains.catalogue.tools.preparing import MAX_SECRET
+from muster.domains.catalogue.tools.references import seal as seal_configuration
 from muster.domains.catalogue.tools.services import ToolServices
 
-__all__ = ["BoundTool", "ToolCatalogue", "ToolContext", "ToolServices"]
+__all__ = [
+    "MAX_SECRET",
+    "BoundTool",
+    "ToolCatalogue",
+    "ToolContext",
+    "ToolServices",
+    "seal_configuration",
+]

@@ -16,7 +16,7 @@ from muster.kernel.ids import new_id
 from muster.platform.access import Caller, PlatformRole, Scope
 from muster.platform.vault import usable_secrets
 
-_MAX_SECRET = 16_384
+MAX_SECRET = 16_384
 _SUFFIX = 6
 LOOKED_AT = frozenset({"configuration", "functions"})
 """Fields that preparing a definition may change."""
@@ -104,8 +104,8 @@ async def _sealed(
         label = f"{definition.name}-{new_id()[-_SUFFIX:]}"
         configuration, secrets = seal(definition.configuration, label)
     for name, value in secrets.items():
-        if len(value) > _MAX_SECRET:
-            raise ToolConfigurationInvalid(f"The secret {name} is longer than {_MAX_SECRET}.")
+        if len(value) > MAX_SECRET:
+            raise ToolConfigurationInvalid(f"The secret {name} is longer than {MAX_SECRET}.")
     return replace(definition, configuration=configuration), secrets
 
 
