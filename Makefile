@@ -115,6 +115,7 @@ $(RUNTIME): requirements.lock | $(CREATED)
 
 $(PRODUCT): pyproject.toml $(RUNTIME)
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.lock $(PRODUCT)

@@ -38,6 +38,8 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of this process without what configures the product."""
     foreign = ("MUSTER_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "MISTRAL_", "DEEPSEEK_", "GROQ_")
+    # Without stored bytecode every start would translate the sources again, as no user's does.
+    foreign += ("PYTHONDONTWRITEBYTECODE",)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **more}
 
