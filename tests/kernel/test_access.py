@@ -9,6 +9,7 @@ from starlette.requests import Request
 from muster.kernel.http import App
 from muster.kernel.http.routing import required_scope
 from muster.platform.access import (
+    AGENT_KEY_SCOPES,
     PLATFORM_SCOPES,
     PROJECT_SCOPES,
     Caller,
@@ -23,7 +24,6 @@ from muster.platform.access import (
     scopes_of,
 )
 from muster.platform.access.dependencies import LOGIN, InsufficientRole
-from muster.platform.access.scopes import AGENT_KEY_SCOPES
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from muster.entrypoints.assembly import Muster
 from muster.kernel.ids import new_id
 from muster.kernel.settings import Settings
-from muster.platform.access import PlatformRole, scopes_of
-from muster.platform.identity import AGENT_KEY_SCOPES, Device, User, open_session
+from muster.platform.access import AGENT_KEY_SCOPES, PlatformRole, scopes_of
+from muster.platform.identity import Device, User, open_session
 from muster.platform.identity.passwords import Passwords
 from tests.support.accounts import ROLES, Accounts, make_accounts
 from tests.sweeps.calling import Answer, Loop, ask, query_of

@@ -9,6 +9,7 @@ from muster.platform.access.dependencies import (
     requires_login,
 )
 from muster.platform.access.scopes import (
+    AGENT_KEY_SCOPES,
     PLATFORM_SCOPES,
     PROJECT_SCOPES,
     PlatformRole,
@@ -18,6 +19,7 @@ from muster.platform.access.scopes import (
 )
 
 __all__ = [
+    "AGENT_KEY_SCOPES",
     "PLATFORM_SCOPES",
     "PROJECT_SCOPES",
     "Caller",

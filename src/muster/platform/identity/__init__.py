@@ -1,7 +1,7 @@
 """Identity: accounts, sign-in, sessions and API keys."""
 
 from muster.platform.identity.accounts import add_account, ensure_superadmin
-from muster.platform.identity.api_keys import AGENT_KEY_SCOPES, revoke_keys
+from muster.platform.identity.api_keys import revoke_keys
 from muster.platform.identity.credentials import Credentials
 from muster.platform.identity.errors import (
     CallerInactive,
@@ -19,7 +19,6 @@ from muster.platform.identity.sessions import Device, Tokens, open_session
 from muster.platform.identity.tokens import KEY_PREFIX, digest
 
 __all__ = [
-    "AGENT_KEY_SCOPES",
     "KEY_PREFIX",
     "ApiKey",
     "CallerInactive",

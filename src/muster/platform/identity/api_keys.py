@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.kernel import clock
 from muster.kernel.errors import FieldError, Invalid
 from muster.kernel.paging import ListParams, Rows
-from muster.platform import access, events
-from muster.platform.access import Caller, CallerKind, Scope, scopes_of
+from muster.platform import events
+from muster.platform.access import AGENT_KEY_SCOPES, Caller, CallerKind, Scope, scopes_of
 from muster.platform.identity import hooks
 from muster.platform.identity.errors import ProjectNotFound, ScopeNotHeld
 from muster.platform.identity.events import ApiKeyCreated, ApiKeyRevoked
@@ -18,7 +18,6 @@ from muster.platform.identity.models import ApiKey, KeyKind
 from muster.platform.identity.repository import ApiKeyRepository
 from muster.platform.identity.tokens import KEY_PREFIX, digest, new_secret
 
-AGENT_KEY_SCOPES: frozenset[Scope] = access.scopes.AGENT_KEY_SCOPES  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 _SHOWN = 4
 
 

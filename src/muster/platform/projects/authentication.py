@@ -14,9 +14,16 @@ from starlette.requests import HTTPConnection
 
 from muster.kernel import clock
 from muster.kernel.http import database_of
-from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, Scope, scopes_of
-from muster.platform.identity import (
+from muster.platform.access import (
     AGENT_KEY_SCOPES,
+    Caller,
+    CallerKind,
+    PlatformRole,
+    ProjectRole,
+    Scope,
+    scopes_of,
+)
+from muster.platform.identity import (
     KEY_PREFIX,
     ApiKey,
     CallerInactive,
