@@ -1,7 +1,7 @@
 """What the identity slice keeps for as long as the process lives."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import update
 
@@ -23,14 +23,14 @@ class KeyUsage:
         self._database = database
         self._noting: dict[str, asyncio.Task[None]] = {}
 
-    def seen(self, key: ApiKey) -> None:
+    def seen(self, key_id: str, last_used_at: datetime | None) -> None:
         """Note that a key was used now, unless the note that there is, is fresh."""
         fresh_since = clock.now() - _USE_IS_STALE_AFTER
-        if key.id in self._noting or (key.last_used_at and key.last_used_at > fresh_since):
+        if key_id in self._noting or (last_used_at and last_used_at > fresh_since):
             return
-        task = asyncio.create_task(self._note(key.id))
-        self._noting[key.id] = task
-        task.add_done_callback(lambda _: self._noting.pop(key.id, None))
+        task = asyncio.create_task(self._note(key_id))
+        self._noting[key_id] = task
+        task.add_done_callback(lambda _: self._noting.pop(key_id, None))
 
     async def _note(self, key_id: str) -> None:
         async with self._database.write() as session:

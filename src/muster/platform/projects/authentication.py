@@ -45,6 +45,16 @@ _PATH_PARAMETER = "project_id"
 _PATH_PREFIX = "/api/v1/projects/{project_id}"
 _USER = (User.id, User.name, User.role, User.is_active)
 _MEMBERSHIP = (Membership.project_id, Membership.role.label("project_role"))
+_KEY = (
+    ApiKey.id.label("key_id"),
+    ApiKey.project_id.label("key_project_id"),
+    ApiKey.kind,
+    ApiKey.scopes,
+    ApiKey.revoked_at,
+    ApiKey.expires_at,
+    ApiKey.last_used_at,
+)
+_ALL = frozenset(Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +136,17 @@ async def _by_key(connection: HTTPConnection, token: str, wanted: _Wanted) -> Ca
     found = await _one(connection, _key_query(token))
     if found is None:
         raise InvalidToken
-    key: ApiKey = found.ApiKey
-    if key.revoked_at is not None:
+    if found.revoked_at is not None:
         raise InvalidToken("The API key was revoked.")
-    if key.expires_at is not None and key.expires_at <= clock.now():
+    if found.expires_at is not None and found.expires_at <= clock.now():
         raise TokenExpired("The API key has expired; make a new one.")
     if not found.is_active:
         raise CallerInactive
     role = PlatformRole(found.role)
-    project_id, project_role = _resolve(found, role, _of_key(key, wanted))
+    project_id, project_role = _resolve(found, role, _of_key(found, wanted))
     credentials: Credentials = connection.app.state.credentials
-    credentials.key_usage.seen(key)
-    is_agent = key.kind == KeyKind.AGENT
+    credentials.key_usage.seen(found.key_id, found.last_used_at)
+    is_agent = found.kind == KeyKind.AGENT
     return Caller(
         kind=CallerKind.AGENT_KEY if is_agent else CallerKind.USER_KEY,
         id=found.id,
@@ -145,23 +154,22 @@ async def _by_key(connection: HTTPConnection, token: str, wanted: _Wanted) -> Ca
         role=role,
         project_id=project_id,
         project_role=project_role,
-        scopes=scopes_of(role, project_role) & _granted(key),
-        key_id=key.id,
+        scopes=scopes_of(role, project_role) & _granted(found),
+        key_id=found.key_id,
     )
 
 
-def _of_key(key: ApiKey, wanted: _Wanted) -> _Wanted:
+def _of_key(found: Any, wanted: _Wanted) -> _Wanted:
     """Hold a key to its project, whatever the request names."""
-    if wanted.project_id not in {None, key.project_id}:
+    if wanted.project_id not in {None, found.key_project_id}:
         raise ProjectNotFound("This API key works in another project.")
-    return _Wanted(key.project_id, in_path=False)
+    return _Wanted(found.key_project_id, in_path=False)
 
 
-def _granted(key: ApiKey) -> frozenset[Scope]:
-    if key.kind == KeyKind.AGENT:
+def _granted(found: Any) -> frozenset[Scope]:
+    if found.kind == KeyKind.AGENT:
         return AGENT_KEY_SCOPES
-    known = frozenset(Scope)
-    return known if key.scopes is None else known & frozenset(key.scopes)
+    return _ALL if found.scopes is None else _ALL & frozenset(found.scopes)
 
 
 def _resolve(found: Any, role: PlatformRole, wanted: _Wanted) -> tuple[str, ProjectRole | None]:
@@ -196,7 +204,7 @@ def _key_query(token: str) -> Select[*tuple[Any, ...]]:
         Membership.user_id == ApiKey.user_id, Membership.project_id == ApiKey.project_id
     )
     return (
-        select(ApiKey, *_USER, *_MEMBERSHIP)
+        select(*_KEY, *_USER, *_MEMBERSHIP)
         .join(User, User.id == ApiKey.user_id)
         .outerjoin(Membership, membership)
         .where(ApiKey.hash == digest(token))
@@ -204,5 +212,4 @@ def _key_query(token: str) -> Select[*tuple[Any, ...]]:
 
 
 async def _one(connection: HTTPConnection, statement: Select[*tuple[Any, ...]]) -> Any:
-    async with database_of(connection).read() as session:
-        return (await session.execute(statement)).one_or_none()
+    return await database_of(connection).peek(statement)
