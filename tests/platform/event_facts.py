@@ -34,6 +34,8 @@ def run_completed(run_id: str = "run-1") -> Event:
         status="completed",
         reason=None,
         duration_ms=12.5,
+        head_seq=5,
+        head_hash="0" * 64,
     )
 
 

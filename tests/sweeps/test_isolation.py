@@ -59,6 +59,7 @@ def world(new_world: NewWorld) -> Iterator[World]:
             for path, body in BODIES:
                 answer = world.call("POST", BASE + path, person, json=body)
                 assert answer.status == 201, f"{path}: {answer}"
+            assert world.call("GET", BASE + "/audit/checkpoint", person).status == 200
         for run in items(world, "/executions", "owner") + items(world, "/executions", "outsider"):
             end(world, run)
         member = {"user_id": world.accounts.ids["superadmin"], "role": "owner"}

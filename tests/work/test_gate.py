@@ -202,8 +202,15 @@ class Recorder:
         self.calls.append(f"judge {step.key}")
         return self._findings
 
-    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
-        self.calls.append(f"settle {step.key} {succeeded} {cost}")
+    async def settle(
+        self,
+        step: IntendedStep,
+        *,
+        succeeded: bool,
+        cost: float | None,
+        answered: bool | None = None,
+    ) -> None:
+        self.calls.append(f"settle {step.key} {succeeded} {cost} {answered}")
 
     async def release(self, step: IntendedStep) -> None:
         self.calls.append(f"release {step.key}")
@@ -246,8 +253,8 @@ async def test_only_a_block_ends_a_run() -> None:
 async def test_settling_tells_every_check() -> None:
     checks = [Recorder("one"), Recorder("two")]
     gate = Gate(checks)
-    await gate.settle(intended(), succeeded=True, cost=0.5)
-    assert [check.calls for check in checks] == [["settle m1 True 0.5"]] * 2
+    await gate.settle(intended(), succeeded=True, cost=0.5, answered=True)
+    assert [check.calls for check in checks] == [["settle m1 True 0.5 True"]] * 2
     standard = Gate(standard_checks(nobody))
     await standard.settle(intended(), succeeded=True, cost=None)
     refused = await standard.evaluate(intended(progress=at(9), limits=LIMITED))

@@ -16,6 +16,7 @@ from muster.domains.work.journal import run_topic
 from muster.domains.work.runs import follow, wait_for_end
 from muster.entrypoints.assembly import Muster
 from muster.kernel.settings import Settings
+from tests.platform.event_client import client
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.support.serving import serving
@@ -237,13 +238,13 @@ async def test_who_leaves_leaves_nothing_behind(
 async def test_outsiders_see_nothing(people: People, address: str) -> None:
     run_id = await start(people.operator, await make_agent(people.editor))
     await until(people.viewer, run_id)
-    for client, code in ((people.outsider, 404), (None, 401)):
-        headers = {"authorization": f"Bearer {token_of(client)}"} if client else {}
+    for person, code in ((people.outsider, 404), (None, 401)):
+        headers = {"authorization": f"Bearer {token_of(person)}"} if person else {}
         async with httpx2.AsyncClient(headers=headers) as http:
             path = f"http://{address}/api/v1/execution-logs/{run_id}/stream"
             assert (await http.get(path)).status_code == code
         with pytest.raises((InvalidStatus, ConnectionClosed)) as refused:
-            async with watching(address, client, run_id) as socket:
+            async with watching(address, person, run_id) as socket:
                 await socket.recv()
         error = refused.value
         if isinstance(error, InvalidStatus):
@@ -303,3 +304,100 @@ async def test_a_run_that_is_not_there_has_nothing_to_follow(working: Muster) ->
     blobs = working.running.parts.blobs
     items = follow(working.database, working.live, blobs, "no-such-run")
     assert [item async for item in items] == []
+
+
+# -- over the connection of the events -------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("slow")
+async def test_a_run_is_followed_beside_the_events(
+    people: People, address: str, working: Muster
+) -> None:
+    run_id = await start(people.operator, await make_agent(people.editor))
+    told: list[dict[str, Any]] = []
+    async with client(address, token_of(people.viewer)) as socket:
+        await socket.subscribe("run.completed")
+        answer = await socket.ask({"type": "follow", "execution_id": run_id})
+        assert answer == {"type": "following", "execution_id": run_id}
+        again = await socket.ask({"type": "follow", "execution_id": run_id})
+        while again["type"] == "execution":
+            told.append(again)
+            again = await socket.receive()
+        assert again["error"] == "followed_already"
+        while not (told and told[-1]["type"] == "execution" and told[-1]["event"] == "end"):
+            told.append(await socket.receive())
+        items = [m for m in told if m["type"] == "execution"]
+        assert {m["execution_id"] for m in items} == {run_id}
+        assert [m["id"] for m in items if m["event"] == "log"] == [1, 2, 3, 4, 5]
+        words = [m["data"]["text"] for m in items if m["event"] == "token"]
+        assert "".join(words).endswith(ANSWER)
+        assert items[-1]["data"]["status"] == "completed"
+        # What has ended can be followed again, from where one was.
+        await socket.send({"type": "follow", "execution_id": run_id, "after": 4})
+        rest: list[dict[str, Any]] = []
+        while not (rest and rest[-1].get("event") == "end"):
+            rest.append(await socket.receive())
+        assert [m["id"] for m in rest if m.get("event") == "log"] == [5]
+    await nobody_follows(working, run_id)
+
+
+async def test_who_leaves_or_lets_go_follows_no_more(
+    people: People, address: str, working: Muster, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="turn", replies=[Reply(hang=True)])
+    agent = await make_agent(people.editor)
+    runs = [await start(people.operator, agent) for _ in range(2)]
+    async with client(address, token_of(people.viewer)) as socket:
+        for run_id in runs:
+            await socket.send({"type": "follow", "execution_id": run_id})
+        await socket.send({"type": "unfollow", "execution_id": runs[0]})
+        while (await socket.receive())["type"] != "unfollowed":
+            continue
+        await nobody_follows(working, runs[0])
+        assert run_topic(runs[1]) in working.live._subscriptions
+    await nobody_follows(working, runs[1])
+    for run_id in runs:
+        await people.operator.post(f"/executions/{run_id}/cancel")
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"type": "follow"}, "invalid_message"),
+        ({"type": "follow", "execution_id": 7}, "invalid_message"),
+        ({"type": "follow", "execution_id": "x", "after": -1}, "invalid_message"),
+        ({"type": "follow", "execution_id": "x", "after": True}, "invalid_message"),
+        ({"type": "follow", "execution_id": "no such run"}, "run_not_found"),
+        ({"type": "unfollow"}, "invalid_message"),
+    ],
+)
+async def test_what_cannot_be_followed_is_answered(
+    people: People, address: str, message: dict[str, Any], error: str
+) -> None:
+    async with client(address, token_of(people.viewer)) as socket:
+        answer = await socket.ask(message)
+        assert (answer["type"], answer["error"]) == ("error", error)
+        assert (await socket.ask({"type": "ping"}))["type"] == "pong"
+
+
+async def test_an_outsider_follows_nothing(people: People, address: str) -> None:
+    run_id = await start(people.operator, await make_agent(people.editor))
+    async with client(address, token_of(people.outsider)) as socket:
+        answer = await socket.ask({"type": "follow", "execution_id": run_id})
+        assert answer["error"] == "run_not_found"
+
+
+async def test_not_too_many_runs_are_followed(
+    people: People, address: str, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="turn", replies=[Reply(hang=True)])
+    agent = await make_agent(people.editor)
+    runs = [await start(people.operator, agent) for _ in range(17)]
+    async with client(address, token_of(people.viewer)) as socket:
+        for run_id in runs:
+            await socket.send({"type": "follow", "execution_id": run_id})
+        while (answer := await socket.receive())["type"] != "error":
+            continue
+        assert answer["error"] == "too_many_executions"
+    for run_id in runs:
+        await people.operator.post(f"/executions/{run_id}/cancel")

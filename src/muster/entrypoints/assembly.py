@@ -13,6 +13,7 @@ from muster.domains.catalogue.models import (
     providers_from_environment,
 )
 from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
+from muster.domains.work.runs import RunFollower
 from muster.entrypoints.routers import ROUTERS
 from muster.entrypoints.running import EngineMode, Running
 from muster.kernel.crypto import MasterKey
@@ -22,6 +23,7 @@ from muster.kernel.http import App
 from muster.kernel.live import LiveBus
 from muster.kernel.settings import Providers, Settings
 from muster.platform.access import identify
+from muster.platform.audit.service import AuditLog
 from muster.platform.events import EventTail
 from muster.platform.identity import Credentials
 from muster.platform.projects import authenticate
@@ -72,6 +74,7 @@ class Muster:
             tools=self.tools,
         )
         self.event_tail = EventTail(self.database, self.live)
+        self.audit = AuditLog(self.database, self.master_key, periodic=engine != "off")
         self.health = Health(self.database, settings.data_dir, self.running.engine)
         self.app = self._make_app()
         self._stack = AsyncExitStack()
@@ -103,7 +106,11 @@ class Muster:
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.approval_decided = self.running.approval_decided
+        app.state.cost_journal = self.running.cost_journal
+        app.state.intake = self.running.intake
         app.state.event_tail = self.event_tail
+        app.state.follow_run = RunFollower(self.database, self.live, self.running.parts.blobs)
+        app.state.audit = self.audit
         app.state.health = self.health
         app.state.authenticate = authenticate
         app.state.identify = identify
@@ -120,6 +127,8 @@ class Muster:
             stack.push_async_callback(self.live.stop)
             stack.push_async_callback(self.event_tail.stop)
             stack.push_async_callback(self.health.close)
+            self.audit.start()
+            stack.push_async_callback(self.audit.stop)
             await self.running.start(stack)
             # What was begun stays until the end; had anything above failed, it would be undone.
             self._stack = stack.pop_all()

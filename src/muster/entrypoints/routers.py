@@ -5,10 +5,17 @@ from muster.domains.catalogue.models.calls_router import router as model_calls
 from muster.domains.catalogue.models.router import router as models
 from muster.domains.catalogue.tools.router import router as tools
 from muster.domains.control.approvals.router import router as approvals
+from muster.domains.control.breakers.router import router as circuit_breakers
+from muster.domains.control.budgets.router import cost_router as cost_budget
+from muster.domains.control.budgets.router import router as budgets
+from muster.domains.work.costs.router import router as costs
+from muster.domains.work.logs.router import copilot_router
+from muster.domains.work.logs.router import router as logs
 from muster.domains.work.runs.journal_router import logs_router, trace_router
 from muster.domains.work.runs.router import history_router
 from muster.domains.work.runs.router import router as executions
 from muster.kernel.http import Router
+from muster.platform.audit.router import router as audit_log
 from muster.platform.events.live_router import root_router as root_live_events
 from muster.platform.events.live_router import router as live_events
 from muster.platform.events.router import audit_router
@@ -35,11 +42,18 @@ ROUTERS: list[Router] = [
     history_router,
     logs_router,
     trace_router,
+    logs,
+    copilot_router,
     approvals,
+    costs,
+    cost_budget,
+    budgets,
+    circuit_breakers,
     live_events,  # before the events, whose `/events/{event_id}` would take its path
     root_live_events,
     events,
     audit_router,
+    audit_log,
     system,
     root_system,
 ]

@@ -12,8 +12,12 @@ from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.control.approvals import Approval
+from muster.domains.control.breakers import BreakerCheck, Circuits
+from muster.domains.control.budgets import BudgetCheck
 from muster.domains.control.gate import Gate, standard_checks
+from muster.domains.work.costs import JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
+from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.runs import (
     JOB_KIND,
     Detached,
@@ -80,6 +84,10 @@ class Running:
     ) -> None:
         self._mode, self._database = mode, database
         blobs = LocalBlobStore(settings.data_dir / "blobs")
+        self.cost_journal = JournalSpending()
+        self.budgets = BudgetCheck(database, live, self.cost_journal)
+        self.circuits = Circuits(database, live, settings.breakers)
+        self._breakers = BreakerCheck(self.circuits)
         self.engine = (
             Engine(engine_options(settings, work=mode == "work"), database, live)
             if mode != "off"
@@ -92,13 +100,14 @@ class Running:
                 database, live, blobs, blob_threshold=settings.runs.blob_threshold_kb * 1024
             ),
             blobs=blobs,
-            gate=Gate(standard_checks(self._recent_calls)),
+            gate=Gate([*standard_checks(self._recent_calls), self.budgets, self._breakers]),
             models=models,
             tools=tools,
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
         self.approval_decided = Wakes(self.parts)
+        self.intake = Intake(database, self.parts.writer)
 
     async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:
         async with self._database.read() as session:
@@ -110,16 +119,21 @@ class Running:
             return
         executor = RunExecutor(self.parts)
         self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
+        stack.push_async_callback(self.budgets.written)
         await self.engine.start()
         stack.push_async_callback(self.engine.stop)
         if self._mode == "work":
             _background(stack, Dispatcher(self.parts).run, "dispatcher")
+            sweep = IdleSweep(self._database, self.parts.writer)
+            _background(stack, sweep.run, "idle-sweep")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:
         while True:
             try:
                 await forget_old(self._database)
+                await self.budgets.sweep()
+                await self.circuits.sweep()
             except Exception:
                 logger.exception("housekeeping_failed")
             await asyncio.sleep(_HOUSEKEEPING_S)

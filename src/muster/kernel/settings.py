@@ -111,6 +111,27 @@ class ToolsSettings(BaseModel):
     ] = 60.0
 
 
+class BreakersSettings(BaseModel):
+    """Circuit breakers that have no configuration of their own."""
+
+    failure_threshold: Annotated[
+        int, Field(ge=1, le=1000, description="Failures in a row that open a circuit breaker.")
+    ] = 5
+    window_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Time in which they must come, in seconds.")
+    ] = 60.0
+    open_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Time until an open one is probed, in seconds."),
+    ] = 30.0
+    half_open_max: Annotated[
+        int, Field(ge=1, le=100, description="Probes that may be under way at a time.")
+    ] = 1
+    success_threshold: Annotated[
+        int, Field(ge=1, le=100, description="Probes that must succeed to close it again.")
+    ] = 1
+
+
 class Providers(BaseSettings):
     """Model providers that are set up from the environment, under the names their makers use."""
 
@@ -217,6 +238,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     runs: RunsSettings = RunsSettings()
     tools: ToolsSettings = ToolsSettings()
+    breakers: BreakersSettings = BreakersSettings()
 
     _lists = field_validator("egress_allow", "cors_origins", mode="before")(_split)
 

@@ -91,6 +91,23 @@ class ModelRequest:
     output_schema: dict[str, Any] | None = None
 
 
+_CHARACTERS_A_TOKEN = 4
+
+
+def estimated_tokens(request: ModelRequest) -> int:
+    """Return about how many tokens a request has: a token is four characters, give or take.
+
+    Counted without a tokenizer, of which every provider has another one.
+    """
+    characters = sum(
+        len(message.content)
+        + sum(len(call.name) + len(call.raw or str(call.arguments)) for call in message.tool_calls)
+        for message in request.messages
+    )
+    characters += sum(len(tool.description) + len(str(tool.parameters)) for tool in request.tools)
+    return -(-characters // _CHARACTERS_A_TOKEN)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
     """What a model answered. `cost` is in US dollars, None where the price is not known."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from muster.adapters.models.base import Usage
+from muster.kernel import clock
 
 BUILTIN = "builtin"
 _MILLION = 1_000_000
@@ -30,6 +31,29 @@ class Price:
             + usage.cache_write_tokens * written
             + usage.output_tokens * self.output
         ) / _MILLION
+
+
+_SAMPLE = 1_000
+
+
+def published_price(provider: str | None, model: str) -> Price | None:
+    """Return the published price of a model for short requests, None where nobody knows one.
+
+    For estimates; what a call did cost is said by `price`. The first look reads the price lists,
+    which takes a moment: it belongs off the event loop.
+
+    Args:
+        provider: Whose price list counts, or the address of its API.
+        model: The model's name at the provider.
+    """
+    if provider is None:
+        return None
+    at = clock.now()
+    read = _published(provider, model, Usage(input_tokens=_SAMPLE), at)
+    said = _published(provider, model, Usage(output_tokens=_SAMPLE), at)
+    if read is None or said is None:
+        return None
+    return Price(input=read * _MILLION / _SAMPLE, output=said * _MILLION / _SAMPLE)
 
 
 PriceTable = Mapping[str, Price]

@@ -17,6 +17,10 @@ class ToolFailed(UpstreamFailed):
     code, title = "tool_failed", "The tool could not be carried out"
 
 
+class ToolUnreachable(ToolFailed):
+    """The other side could not be reached or could not answer: that says something about it."""
+
+
 class ToolTimeout(UpstreamTimeout):
     code, title = "tool_timeout", "The tool did not answer in time"
 

@@ -18,9 +18,10 @@ from muster.adapters.tools.base import (
     ToolInputInvalid,
     ToolOutcome,
     ToolTimeout,
+    ToolUnreachable,
     shorten,
 )
-from muster.kernel.egress import Egress, EgressResponse
+from muster.kernel.egress import Egress, EgressFailed, EgressResponse
 from muster.kernel.errors import UpstreamFailed, UpstreamTimeout
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -201,7 +202,8 @@ async def _send(
             pause = _pause(attempt)
         except UpstreamFailed as error:
             if attempt == attempts or error.code == "response_too_large":
-                raise ToolFailed(f"{_place(call)} could not be asked. {error.detail}") from None
+                kind = ToolUnreachable if isinstance(error, EgressFailed) else ToolFailed
+                raise kind(f"{_place(call)} could not be asked. {error.detail}") from None
             pause = _pause(attempt)
         else:
             if response.status not in _TRANSIENT or attempt == attempts:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from muster.adapters.tools.base import ToolFailed, ToolOutcome, ToolTimeout
+from muster.adapters.tools.base import ToolFailed, ToolOutcome, ToolTimeout, ToolUnreachable
 from muster.adapters.tools.mcp_configuration import McpConfiguration
 from muster.adapters.tools.mcp_session import STDERR_SHOWN, McpSession, SessionLost
 from muster.kernel.egress import Egress
@@ -196,14 +196,14 @@ class McpPool:
         await session.aclose()
 
 
-async def _lost(session: McpSession, lost: SessionLost) -> ToolFailed:
+async def _lost(session: McpSession, lost: SessionLost) -> ToolUnreachable:
     text = f"{session.configuration.label} ended the connection"
     if lost.reached:
         text += " during the call; whether the tool took effect is not known"
     output = await session.last_words()
     if output:
         text += f". Its error output ends with: {output[-STDERR_SHOWN:]}"
-    return ToolFailed(f"{text}.", details={"stderr": output} if output else None)
+    return ToolUnreachable(f"{text}.", details={"stderr": output} if output else None)
 
 
 def _translate(error: "MCPError", label: str) -> Exception:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from muster.adapters.tools.base import ToolFailed, ToolTimeout
+from muster.adapters.tools.base import ToolFailed, ToolTimeout, ToolUnreachable
 from muster.adapters.tools.mcp_configuration import McpConfiguration
 from muster.kernel.egress import Egress, explain
 from muster.kernel.errors import AppError, UpstreamFailed, UpstreamTimeout
@@ -215,15 +215,15 @@ class McpSession:
     def _explain(self, error: BaseException) -> AppError:
         known = explain(error)
         if isinstance(known, UpstreamTimeout | UpstreamFailed):
-            kind = ToolTimeout if isinstance(known, UpstreamTimeout) else ToolFailed
+            kind = ToolTimeout if isinstance(known, UpstreamTimeout) else ToolUnreachable
             return kind(f"{self.configuration.label} could not be connected. {known.detail}")
         if known is not None:
             return known
         if isinstance(error, OSError) and self.configuration.transport == "stdio":
             reason = error.strerror or "it cannot be started"
-            return ToolFailed(f"{self.configuration.label} could not be started: {reason}.")
+            return ToolUnreachable(f"{self.configuration.label} could not be started: {reason}.")
         logger.info("no session with an MCP server: %s", type(error).__name__)
-        return ToolFailed(
+        return ToolUnreachable(
             f"{self.configuration.label} could not be connected: it is not reachable or does not "
             f"speak the protocol.{self._stderr_note()}"
         )

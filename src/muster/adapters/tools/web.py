@@ -5,7 +5,7 @@ import re
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
-from muster.adapters.tools.base import ToolFailed, ToolInputInvalid
+from muster.adapters.tools.base import ToolFailed, ToolInputInvalid, ToolUnreachable
 from muster.kernel.egress import Egress, EgressResponse
 from muster.kernel.errors import FieldError
 
@@ -13,6 +13,8 @@ _MAX_PAGE_BYTES = 10 * 2**20
 _MAX_LIMIT = 50
 _MAX_SNIPPET = 500
 _HTTP_ERROR = 400
+_SERVER_ERROR = 500
+_TOO_MANY = 429
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _AS_IS = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/x-ndjson"}
@@ -47,7 +49,7 @@ async def fetch_markdown(
         max_bytes=_MAX_PAGE_BYTES,
     )
     if response.status >= _HTTP_ERROR:
-        raise ToolFailed(f"The page answered with status {response.status}.")
+        raise _refused(response.status)(f"The page answered with status {response.status}.")
     title, markdown = await _read(response)
     return {
         "url": response.url,
@@ -95,14 +97,18 @@ async def _ask_trusted(
         ) as client:
             response = await client.get(address, params=params)
     except Exception as error:  # noqa: BLE001 - of the HTTP library, said in our words
-        raise explain(error) or ToolFailed("The search service could not be asked.") from None
+        raise explain(error) or ToolUnreachable("The search service could not be asked.") from None
     return _json(response.status_code, response)
+
+
+def _refused(status: int) -> type[ToolFailed]:
+    return ToolUnreachable if status >= _SERVER_ERROR or status == _TOO_MANY else ToolFailed
 
 
 def _json(status: int, response: Any) -> Any:
     if status >= _HTTP_ERROR:
         hint = " Its JSON format must be enabled." if status == 403 else ""  # noqa: PLR2004
-        raise ToolFailed(f"The search service answered with status {status}.{hint}")
+        raise _refused(status)(f"The search service answered with status {status}.{hint}")
     import json
 
     try:

@@ -14,6 +14,7 @@ from muster.entrypoints.cli import (
     run_command,
     runs_commands,
     serve_commands,
+    verify,
 )
 from muster.entrypoints.cli.failures import failure_of
 from muster.entrypoints.cli.options import DATA_DIR
@@ -79,6 +80,7 @@ app.add_typer(runs_commands.app, name="runs")
 app.add_typer(agents_commands.app, name="agents")
 app.add_typer(approvals_commands.app, name="approvals")
 app.command("doctor")(product_commands.doctor)
+app.command("verify")(verify.verify)
 app.add_typer(database_commands.app, name="db")
 app.command("openapi")(product_commands.openapi)
 app.command("version")(product_commands.version)

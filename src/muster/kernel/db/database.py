@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from muster.kernel.db.peeking import Peeker
 from muster.kernel.db.sqlite_driver import sqlite_driver
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ class Database:
             )
         self._direct: tuple[Any, Engine] | None = None
         self._peeker = self._sqlite_peeker() if self.is_sqlite else None
+        self._prepared = Peeker(self._peeker) if self._peeker else None
         self.info: dict[str, Any] = {}
         """Copied into the `info` of every session: what hooks of a commit need, such as the bus."""
         self._write_sessions = async_sessionmaker(
@@ -143,8 +145,10 @@ class Database:
         for which `parameters` has the values.
         """
         if self._peeker is not None:
+            if parameters is not None and self._prepared is not None:
+                return self._prepared.first(statement, parameters)
             with self._peeker.connect() as connection:
-                return connection.execute(statement, parameters).first()
+                return connection.execute(statement).first()
         async with self._reader.connect() as connection:
             return (await connection.execute(statement, parameters)).first()
 
@@ -201,6 +205,8 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
+        if self._prepared is not None:
+            self._prepared.close()
         if self._peeker is not None:
             self._peeker.dispose()
         await self._writer.dispose()

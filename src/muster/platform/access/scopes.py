@@ -54,11 +54,16 @@ class Scope(StrEnum):
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
+    LOGS_WRITE = "logs:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     APPROVALS_DECIDE = "approvals:decide"
+    BUDGETS_READ = "budgets:read"
+    BUDGETS_WRITE = "budgets:write"
+    BREAKERS_READ = "breakers:read"
+    BREAKERS_WRITE = "breakers:write"
 
 
 _EVERYONE = frozenset(
@@ -70,7 +75,13 @@ _EVERYONE = frozenset(
         Scope.PROJECTS_CREATE,
     }
 )
-_ADMIN = _EVERYONE | {Scope.USERS_READ, Scope.USERS_WRITE, Scope.AUDIT_READ}
+_ADMIN = _EVERYONE | {
+    Scope.USERS_READ,
+    Scope.USERS_WRITE,
+    Scope.AUDIT_READ,
+    Scope.BREAKERS_READ,
+    Scope.BREAKERS_WRITE,
+}
 
 PLATFORM_SCOPES: dict[PlatformRole, frozenset[Scope]] = {
     PlatformRole.USER: _EVERYONE,
@@ -88,6 +99,7 @@ _VIEWER = frozenset(
         Scope.AGENTS_READ,
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
+        Scope.BUDGETS_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -103,16 +115,17 @@ _EDITOR = _OPERATOR | {
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
     Scope.AGENTS_REGISTER,
+    Scope.LOGS_WRITE,
 }
 
 PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
     ProjectRole.VIEWER: _VIEWER,
     ProjectRole.OPERATOR: _OPERATOR,
     ProjectRole.EDITOR: _EDITOR,
-    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE},
+    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE, Scope.BUDGETS_WRITE},
 }
 
-AGENT_KEY_SCOPES = frozenset({Scope.AGENTS_REGISTER})
+AGENT_KEY_SCOPES = frozenset({Scope.AGENTS_REGISTER, Scope.LOGS_WRITE})
 """All that a key of kind `agent` can ever do."""
 
 

@@ -15,7 +15,7 @@ from muster.platform.events.patterns import Patterns
 from muster.platform.events.proof import Proof, lost_access
 from muster.platform.events.repository import EventRepository
 from muster.platform.events.schemas import MAX_SEQ, TypeFilter
-from muster.platform.events.socket import SEND_WAIT_S, EventSocket
+from muster.platform.events.socket import SEND_WAIT_S, EventSocket, FollowRun
 from muster.platform.events.tail import EventTail, Following, LiveEvent
 
 router = Router(tag="Events")
@@ -62,8 +62,9 @@ CanRead = Annotated[Caller, requires(Scope.EVENTS_READ)]
 @router.websocket("/ws")
 @root_router.websocket("/ws")
 async def live_events(websocket: WebSocket) -> None:
-    """Follow the events of a project over a WebSocket."""
-    await EventSocket(websocket, tail_of(websocket)).serve()
+    """Follow the events of a project, and single executions, over a WebSocket."""
+    follow_run: FollowRun = websocket.app.state.follow_run
+    await EventSocket(websocket, tail_of(websocket), follow_run).serve()
 
 
 @router.get(

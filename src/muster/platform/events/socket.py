@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Protocol, cast
 
 import msgspec
 from starlette.requests import HTTPConnection
@@ -23,7 +23,19 @@ _MAX_MESSAGE = 65_536
 _MAX_REASON = 120
 _HEADERS = ("authorization", "x-api-key")
 
+_MAX_FOLLOWED = 16
+
 Message = dict[str, Any]
+
+
+class FollowRun(Protocol):
+    """Opens the live stream of one execution: its steps, the words of its model, its end."""
+
+    async def __call__(
+        self, caller: Caller, execution_id: str, after: int
+    ) -> AsyncGenerator[Message]:
+        """Return the stream; raise `AppError` when the caller may not see the execution."""
+        ...
 
 
 class AuthenticationMissing(Unauthorized):
@@ -45,8 +57,9 @@ class _Refused(Exception):
 class EventSocket:
     """Serves one WebSocket from the first message to the last."""
 
-    def __init__(self, websocket: WebSocket, tail: EventTail) -> None:
-        self._websocket, self._tail = websocket, tail
+    def __init__(self, websocket: WebSocket, tail: EventTail, follow_run: FollowRun) -> None:
+        self._websocket, self._tail, self._follow_run = websocket, tail, follow_run
+        self._followed: dict[str, asyncio.Task[None]] = {}
         self._sending = asyncio.Lock()
         self._patterns = Patterns()
         self._proof: Proof
@@ -57,6 +70,8 @@ class EventSocket:
             "auth": self._authenticate_again,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
+            "follow": self._follow,
+            "unfollow": self._unfollow,
         }
 
     async def serve(self) -> None:
@@ -109,6 +124,7 @@ class EventSocket:
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                tasks += self._followed.values()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -205,6 +221,38 @@ class EventSocket:
         self._patterns = Patterns(self._patterns.texts - _events(message))
         await self._say(type="unsubscribed", events=sorted(self._patterns.texts))
 
+    async def _follow(self, message: Message) -> None:
+        """Send what happens in one execution until it ends, the words of its model included."""
+        execution_id, after = _execution(message), message.get("after", 0)
+        if type(after) is not int or not 0 <= after <= MAX_SEQ:
+            raise _Refused("invalid_message", "after is the number of a step, or absent.")
+        if execution_id in self._followed:
+            raise _Refused("followed_already", "This execution is being followed.")
+        if len(self._followed) >= _MAX_FOLLOWED:
+            raise _Refused("too_many_executions", f"Follow {_MAX_FOLLOWED} executions at most.")
+        try:
+            stream = await self._follow_run(self._caller, execution_id, after)
+        except AppError as error:
+            raise _Refused(error.code, error.detail) from error
+        await self._say(type="following", execution_id=execution_id)
+        task = asyncio.create_task(self._send_stream(execution_id, stream))
+        self._followed[execution_id] = task
+        task.add_done_callback(lambda _: self._followed.pop(execution_id, None))
+
+    async def _unfollow(self, message: Message) -> None:
+        execution_id = _execution(message)
+        if (task := self._followed.get(execution_id)) is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        await self._say(type="unfollowed", execution_id=execution_id)
+
+    async def _send_stream(self, execution_id: str, stream: AsyncGenerator[Message]) -> None:
+        # Who has left, or does not read, is noticed by those who send the events.
+        with contextlib.suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
+            async with contextlib.aclosing(stream):
+                async for item in stream:
+                    await self._say(type="execution", execution_id=execution_id, **item)
+
     async def _say(self, **message: Any) -> None:
         await self._send(_json(**message))
 
@@ -228,6 +276,13 @@ def _json(**message: Any) -> str:
 def _text(message: Message, name: str) -> str | None:
     value = message.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _execution(message: Message) -> str:
+    execution_id = _text(message, "execution_id")
+    if execution_id is None:
+        raise _Refused("invalid_message", 'Send {"type": "follow", "execution_id": "..."}.')
+    return execution_id
 
 
 def _events(message: Message) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select
 from starlette.requests import HTTPConnection
 
 from muster.kernel import clock
@@ -54,6 +54,16 @@ _KEY = (
     ApiKey.expires_at,
     ApiKey.last_used_at,
 )
+_KEY_QUERY = (
+    select(*_KEY, *_USER, *_MEMBERSHIP)
+    .join(User, User.id == ApiKey.user_id)
+    .outerjoin(
+        Membership,
+        and_(Membership.user_id == ApiKey.user_id, Membership.project_id == ApiKey.project_id),
+    )
+    .where(ApiKey.hash == bindparam("key_hash"))
+)
+"""Built once: agents log with keys, and to build it costs more than to execute it."""
 _ALL = frozenset(Scope)
 
 
@@ -133,7 +143,7 @@ async def _by_session(connection: HTTPConnection, token: str, wanted: _Wanted) -
 
 
 async def _by_key(connection: HTTPConnection, token: str, wanted: _Wanted) -> Caller:
-    found = await _one(connection, _key_query(token))
+    found = await database_of(connection).peek(_KEY_QUERY, {"key_hash": digest(token)})
     if found is None:
         raise InvalidToken
     if found.revoked_at is not None:
@@ -196,18 +206,6 @@ def _session_query(session_id: str, project_id: str | None) -> Select[*tuple[Any
         .where(UserSession.id == session_id)
         .order_by(case((Membership.project_id == User.active_project_id, 0), else_=1))
         .limit(1)
-    )
-
-
-def _key_query(token: str) -> Select[*tuple[Any, ...]]:
-    membership = and_(
-        Membership.user_id == ApiKey.user_id, Membership.project_id == ApiKey.project_id
-    )
-    return (
-        select(*_KEY, *_USER, *_MEMBERSHIP)
-        .join(User, User.id == ApiKey.user_id)
-        .outerjoin(Membership, membership)
-        .where(ApiKey.hash == digest(token))
     )
 
 

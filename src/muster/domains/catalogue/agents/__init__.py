@@ -1,6 +1,12 @@
 """Agents: versioned definitions that runs execute."""
 
-from muster.domains.catalogue.agents.errors import AgentNotFound, AgentNotReady
+from muster.domains.catalogue.agents.errors import (
+    AgentAmbiguous,
+    AgentInactive,
+    AgentNotFound,
+    AgentNotReady,
+    AgentRunsElsewhere,
+)
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.notations import read_yaml, write_yaml
 from muster.domains.catalogue.agents.readiness import (
@@ -10,13 +16,17 @@ from muster.domains.catalogue.agents.readiness import (
     ready_snapshot,
 )
 from muster.domains.catalogue.agents.repository import hold_agent
-from muster.domains.catalogue.agents.service import AgentService, set_activity
-from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.domains.catalogue.agents.service import AgentService, set_activity, slug
+from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
 
 __all__ = [
+    "EXTERNAL",
     "Agent",
+    "AgentAmbiguous",
+    "AgentInactive",
     "AgentNotFound",
     "AgentNotReady",
+    "AgentRunsElsewhere",
     "AgentService",
     "AgentSpec",
     "configuration_status",
@@ -26,5 +36,6 @@ __all__ = [
     "read_yaml",
     "ready_snapshot",
     "set_activity",
+    "slug",
     "write_yaml",
 ]

@@ -11,6 +11,18 @@ class AgentKeyTaken(Conflict):
     code, title = "agent_key_taken", "An agent with this key exists in the project"
 
 
+class AgentInactive(Conflict):
+    code, title = "agent_inactive", "The agent was deactivated"
+
+
+class AgentAmbiguous(Conflict):
+    code, title = "agent_ambiguous", "Several accounts have registered an agent with this key"
+
+
+class AgentRunsElsewhere(Conflict):
+    code, title = "agent_runs_elsewhere", "The agent runs elsewhere and cannot be run from here"
+
+
 class AgentVersionNotFound(NotFound):
     code, title = "agent_version_not_found", "The agent has no such version"
 

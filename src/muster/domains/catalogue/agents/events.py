@@ -22,6 +22,17 @@ class AgentCreated(AgentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRegistered(AgentEvent):
+    type: ClassVar[str] = "agent.registered"
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentActivated(AgentEvent):
+    type: ClassVar[str] = "agent.activated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentUpdated(AgentEvent):
     type: ClassVar[str] = "agent.updated"
     version: int

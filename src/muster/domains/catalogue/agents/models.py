@@ -15,6 +15,8 @@ class Agent(ProjectRecord):
     that lists filter by, and the agent's state, which is no part of its definition.
 
     A deleted agent keeps its row, for the runs that name it; its key may be used again.
+    `account_id` is the user by whose key an agent that runs elsewhere has registered itself; its
+    key is then its own among the agents of that account, so that nobody's key is in another's way.
     """
 
     __tablename__ = "agents"
@@ -24,8 +26,17 @@ class Agent(ProjectRecord):
             "project_id",
             "key",
             unique=True,
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
+            sqlite_where=text("deleted_at IS NULL AND account_id IS NULL"),
+            postgresql_where=text("deleted_at IS NULL AND account_id IS NULL"),
+        ),
+        Index(
+            "uq_agents_project_id_account_id_key",
+            "project_id",
+            "account_id",
+            "key",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL AND account_id IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NULL AND account_id IS NOT NULL"),
         ),
         Index("ix_agents_project_id_created_at", "project_id", "created_at"),
     )
@@ -39,6 +50,7 @@ class Agent(ProjectRecord):
     version: Mapped[int] = mapped_column(default=1)
     is_started: Mapped[bool] = mapped_column(default=False)
     status: Mapped[str] = mapped_column(String(16), default="offline")
+    account_id: Mapped[str | None] = mapped_column(String(36))
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     @property

@@ -4,8 +4,17 @@ from typing import Any
 
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.readiness import ConfigurationStatus
-from muster.domains.catalogue.agents.schemas import AgentOut
+from muster.domains.catalogue.agents.schemas import AgentOut, RegisteredAgent
 from muster.domains.catalogue.agents.spelling import split_model
+
+
+def present_registered(
+    agent: Agent, status: ConfigurationStatus, *, created: bool
+) -> RegisteredAgent:
+    """Return an agent as its registration answers it."""
+    shown = present(agent, status).model_dump()
+    answer = "created" if created else "updated"
+    return RegisteredAgent.model_validate({**shown, "registration_status": answer})
 
 
 def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut:
@@ -24,6 +33,7 @@ def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut
             "llm_provider": provider,
             "llm_model": model,
             "status": agent.status,
+            "account_id": agent.account_id,
             "is_started": agent.is_started,
             "active": agent.is_active,
             "version": agent.version,

@@ -8,9 +8,14 @@ from pydantic import BaseModel
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents.errors import AgentNotFound, AgentNotReady
+from muster.domains.catalogue.agents.errors import (
+    AgentAmbiguous,
+    AgentNotFound,
+    AgentNotReady,
+    AgentRunsElsewhere,
+)
 from muster.domains.catalogue.agents.models import Agent
-from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,6 +67,9 @@ async def configuration_status(
     project_id: str, spec: AgentSpec, models: ModelChecks, tools: ToolChecks
 ) -> ConfigurationStatus:
     """Look at everything that an agent refers to."""
+    if spec.kind == EXTERNAL:
+        summary = "The agent runs elsewhere; nothing is to be configured here."
+        return ConfigurationStatus(is_ready=True, issues=[], placeholders=[], summary=summary)
     issues: list[Issue] = []
     if not spec.llm:
         text = "The agent names no model; set llm, for example to builtin/extractive."
@@ -96,6 +104,9 @@ async def find_agent(
 ) -> Agent:
     """Return an agent by id, key or name, in this order; raises `AgentNotFound`.
 
+    The project's own agents go before those that have registered themselves. Of the latter several
+    may have one key, each of another account: raises `AgentAmbiguous`.
+
     Args:
         session: A session of the database.
         project_id: The project that the agent must belong to.
@@ -110,9 +121,20 @@ async def find_agent(
         Agent.deleted_at.is_(None), or_(Agent.key == reference, Agent.name == reference)
     )
     found = (await session.scalars(named.order_by(Agent.created_at))).all()
-    for agent in sorted(found, key=lambda a: a.key != reference):
-        return agent
-    raise AgentNotFound
+    if not found:
+        raise AgentNotFound
+    best = min(_rank(agent, reference) for agent in found)
+    agents = [agent for agent in found if _rank(agent, reference) == best]
+    if len(agents) > 1 and agents[0].account_id is not None:
+        raise AgentAmbiguous(
+            f"{len(agents)} agents with this key or name were registered by different accounts; "
+            "give the id of the one you mean."
+        )
+    return agents[0]
+
+
+def _rank(agent: Agent, reference: str) -> tuple[bool, bool]:
+    return agent.key != reference, agent.account_id is not None
 
 
 async def ready_snapshot(
@@ -123,7 +145,9 @@ async def ready_snapshot(
     *,
     model: str | None = None,
 ) -> dict[str, Any]:
-    """Return the frozen definition that a run is ruled by; raises `AgentNotReady`.
+    """Return the frozen definition that a run is ruled by.
+
+    Raises `AgentNotReady`, and `AgentRunsElsewhere` for an agent that cannot be run here.
 
     Args:
         session: The reading session of the agent; its transaction ends here, because model
@@ -133,6 +157,11 @@ async def ready_snapshot(
         tools: Answers for the tools.
         model: A model to use in place of the agent's own.
     """
+    if agent.kind == EXTERNAL:
+        raise AgentRunsElsewhere(
+            f"The agent {agent.name} runs elsewhere: start it where it runs, and read here what it "
+            "logs."
+        )
     # Not a rollback: that would expire the agent that was just read.
     await session.commit()
     spec = AgentSpec.model_validate(agent.spec)

@@ -43,15 +43,30 @@ class AgentRepository(Repository[Agent]):
 
     async def held(self, agent_id: str) -> Agent:
         """Return an agent that nobody else changes until the unit of work ends."""
-        agent = await hold_agent(self.session, agent_id)
-        if agent is None or agent.project_id != self.project_id or not agent.is_active:
+        agent = await self.get_any(agent_id)
+        if not agent.is_active:
             raise AgentNotFound
         return agent
 
     async def find_key(self, key: str) -> Agent | None:
-        """Return the agent with a key."""
-        found: Agent | None = await self.session.scalar(self.query().where(Agent.key == key))
+        """Return the project's own agent with a key."""
+        own = self.query().where(Agent.key == key, Agent.account_id.is_(None))
+        found: Agent | None = await self.session.scalar(own)
         return found
+
+    async def find_registered(self, account_id: str, key: str) -> Agent | None:
+        """Return the agent that an account has registered with a key, a deactivated one too."""
+        theirs = super().query().where(Agent.account_id == account_id, Agent.key == key)
+        newest = theirs.order_by(Agent.deleted_at.is_(None).desc(), Agent.created_at.desc())
+        found: Agent | None = await self.session.scalar(newest.limit(1))
+        return found
+
+    async def get_any(self, agent_id: str) -> Agent:
+        """Return an agent, deactivated or not, that nobody else changes meanwhile."""
+        agent = await hold_agent(self.session, agent_id)
+        if agent is None or agent.project_id != self.project_id:
+            raise AgentNotFound
+        return agent
 
     async def keys_like(self, key: str) -> Sequence[str]:
         """Return the keys in use that begin with `key`; until the unit of work ends nobody else

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 
 from muster.domains.catalogue.agents.errors import (
+    AgentInactive,
     AgentKeyTaken,
     AgentNotFound,
     AgentVersionNotFound,
@@ -15,13 +16,14 @@ from muster.domains.catalogue.agents.errors import (
 )
 from muster.domains.catalogue.agents.models import Agent, AgentVersion
 from muster.domains.catalogue.agents.notations import read_yaml, write_yaml
-from muster.domains.catalogue.agents.presenting import present
+from muster.domains.catalogue.agents.presenting import present, present_registered
 from muster.domains.catalogue.agents.readiness import (
     ConfigurationStatus,
     ModelChecks,
     ToolChecks,
     configuration_status,
 )
+from muster.domains.catalogue.agents.registration import registration
 from muster.domains.catalogue.agents.schemas import (
     AgentCreate,
     AgentDiff,
@@ -32,6 +34,7 @@ from muster.domains.catalogue.agents.schemas import (
     AgentReplace,
     AgentVersionOut,
     DiffParams,
+    RegisteredAgent,
 )
 from muster.domains.catalogue.agents.service import AgentService, changed_spec
 from muster.domains.catalogue.agents.spec import AgentSpec
@@ -44,6 +47,7 @@ router = Router("/agents", tag="Agents")
 
 CanRead = Annotated[Caller, requires(Scope.AGENTS_READ)]
 CanWrite = Annotated[Caller, requires(Scope.AGENTS_WRITE)]
+CanRegister = Annotated[Caller, requires(Scope.AGENTS_WRITE, Scope.AGENTS_REGISTER)]
 
 
 class Readiness:
@@ -112,18 +116,34 @@ async def list_agents(agents: Reader, params: Annotated[AgentList, Query()]) -> 
     return Rows(shown, rows.total, rows.limit, rows.offset, rows.has_more)
 
 
-@router.post("", status_code=201, responses=problems(AgentKeyTaken))
+@router.post("", status_code=201, responses=problems(AgentKeyTaken, AgentInactive))
 async def create_agent(
-    caller: CanWrite, agents: Writer, checks: Checks, body: AgentCreate
-) -> AgentOut:
-    """Create an agent.
+    caller: CanRegister,
+    session: Writing,
+    checks: Checks,
+    key: Key,
+    response: Response,
+    body: AgentCreate,
+) -> RegisteredAgent:
+    """Create an agent, or register the agent that calls.
 
     An agent that names an unknown model or tool is saved all the same; `configuration_status` says
     what it lacks, and running it is refused until that is there.
+
+    With an API key of kind `agent` this registers an agent that runs elsewhere, by its `agent_key`.
+    Registering the same key again, with any key of the same account, changes what is told and
+    answers 200 with `registration_status` "updated".
     """
+    agents = AgentService(session, caller, key)
     # Before the first statement: models are looked for while no connection is taken.
-    status = await checks.of(caller.project_id, body)
-    return present(await agents.create(body), status)
+    if caller.may(Scope.AGENTS_WRITE):
+        status = await checks.of(caller.project_id, body)
+        return present_registered(await agents.create(body), status, created=True)
+    agent, created = await agents.register(*registration(body))
+    if not created:
+        response.status_code = 200
+    status = await checks.of(caller.project_id, AgentSpec.model_validate(agent.spec))
+    return present_registered(agent, status, created=created)
 
 
 @router.post("/import", status_code=201, responses=problems(AgentYamlInvalid, AgentKeyTaken))
@@ -169,6 +189,12 @@ async def replace_agent(
 async def delete_agent(agents: Writer, agent_id: str) -> None:
     """Deactivate an agent. Its runs keep their snapshot; `include_inactive` still lists it."""
     await agents.delete(agent_id)
+
+
+@router.post("/{agent_id}/activate", responses=problems(AgentNotFound, AgentKeyTaken))
+async def activate_agent(agents: Writer, agent_id: str) -> AgentOut:
+    """Bring a deactivated agent back. One that is active stays as it is."""
+    return present(await agents.activate(agent_id))
 
 
 @router.post("/{agent_id}/start", responses=problems(AgentNotFound))

@@ -1,6 +1,6 @@
 """Request and response bodies of agents."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,8 @@ _SHOWN_ONLY = {
     "is_started",
     "active",
     "version",
+    "account_id",
+    "registration_status",
     "configuration_status",
     "created_at",
     "updated_at",
@@ -31,10 +33,21 @@ class AgentCreate(AgentSpec):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, str_strip_whitespace=True)
 
+    store_metadata: Annotated[
+        bool | None,
+        Field(exclude=True, description="False: what `metadata` says is not kept."),
+    ] = None
+
     @model_validator(mode="before")
     @classmethod
     def _drop_shown(cls, data: Any) -> Any:
         return without_shown(data)
+
+    @model_validator(mode="after")
+    def _forget_metadata(self) -> Self:
+        if self.store_metadata is False:
+            self.metadata = {}
+        return self
 
 
 class AgentReplace(AgentCreate):
@@ -93,12 +106,23 @@ class AgentOut(Out):
     enabled_tools: list[str]
     status: Annotated[str, Field(description="offline, idle, running or error.")]
     is_started: Annotated[bool, Field(description="Whether it takes tasks from its queue.")]
+    account_id: Annotated[
+        str | None, Field(description="The user by whose key it registered; null for others.")
+    ]
     active: Annotated[bool, Field(description="False when deleted.")]
     version: int
     configuration_status: ConfigurationStatus | None
     group_id: str
     created_at: UtcTime
     updated_at: UtcTime
+
+
+class RegisteredAgent(AgentOut):
+    """An agent, and what its registration did."""
+
+    registration_status: Annotated[
+        Literal["created", "updated"], Field(description="updated: it was known already.")
+    ]
 
 
 class AgentList(ListParams):

@@ -7,17 +7,24 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents.errors import AgentSecretsRefused, AgentSpecInvalid
+from muster.domains.catalogue.agents.errors import (
+    AgentInactive,
+    AgentKeyTaken,
+    AgentSecretsRefused,
+    AgentSpecInvalid,
+)
 from muster.domains.catalogue.agents.events import (
+    AgentActivated,
     AgentCreated,
     AgentDeleted,
+    AgentRegistered,
     AgentStatusChanged,
     AgentUpdated,
 )
 from muster.domains.catalogue.agents.models import Agent, AgentVersion
 from muster.domains.catalogue.agents.repository import AgentRepository
 from muster.domains.catalogue.agents.schemas import AgentDiff, AgentList, FieldChange
-from muster.domains.catalogue.agents.spec import AgentSpec
+from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
 from muster.domains.catalogue.agents.spelling import canonical
 from muster.domains.catalogue.tools import MAX_SECRET, seal_configuration
 from muster.kernel import clock
@@ -59,6 +66,60 @@ class AgentService:
         events.record(self._session, self._caller, fact)
         return agent
 
+    async def delete(self, agent_id: str) -> None:
+        """Deactivate an agent; its runs keep what they were ruled by."""
+        agent = await self._agents.held(agent_id)
+        await self._agents.update(agent, deleted_at=clock.now(), is_started=False, status="offline")
+        fact = AgentDeleted(agent_id=agent.id, key=agent.key, name=agent.name)
+        events.record(self._session, self._caller, fact)
+
+    async def activate(self, agent_id: str) -> Agent:
+        """Bring a deactivated agent back; its key must not have been given to another since."""
+        agent = await self._agents.get_any(agent_id)
+        if not agent.is_active:
+            await self._agents.update(agent, deleted_at=None)
+            fact = AgentActivated(agent_id=agent.id, key=agent.key, name=agent.name)
+            events.record(self._session, self._caller, fact)
+        return agent
+
+    async def register(self, key: str, given: dict[str, Any]) -> tuple[Agent, bool]:
+        """Make the agent that the caller's account knows by a key, or change it.
+
+        Returns it, and whether it is new. Of many that register one key at once, one makes it.
+
+        Args:
+            key: The key of the agent, which is its own within the account.
+            given: The fields that are told; the others keep their values.
+        """
+        account_id = self._caller.id
+        known = await self._agents.find_registered(account_id, key)
+        if known is None:
+            spec = registered_spec(key, given)
+            try:
+                async with self._session.begin_nested():
+                    agent = await self._agents.add(
+                        **_columns(spec), version=1, account_id=account_id
+                    )
+            except AgentKeyTaken:
+                known = await self._agents.find_registered(account_id, key)
+            else:
+                self._keep_version(agent, None)
+                events.record(
+                    self._session,
+                    self._caller,
+                    AgentRegistered(
+                        agent_id=agent.id, key=key, name=agent.name, account_id=account_id
+                    ),
+                )
+                return agent, True
+        if known is None or not known.is_active:
+            raise AgentInactive(
+                f"The agent {key} was deactivated; ask somebody who may change the agents of the "
+                "project to activate it again, or register under another key."
+            )
+        agent = await self._agents.held(known.id)
+        return await self._store(agent, changed_spec(agent, given), "Registered again"), False
+
     async def change(
         self, agent_id: str, changes: dict[str, Any], *, note: str | None = None
     ) -> Agent:
@@ -74,6 +135,8 @@ class AgentService:
         return await self._store(agent, spec, None)
 
     async def _store(self, agent: Agent, spec: AgentSpec, note: str | None) -> Agent:
+        if agent.account_id is not None:
+            spec = spec.model_copy(update={"kind": EXTERNAL})  # whoever registers runs elsewhere
         columns = _columns(await self._sealed(spec))
         changed = sorted(k for k, v in columns["spec"].items() if agent.spec.get(k) != v)
         if not changed:
@@ -114,13 +177,6 @@ class AgentService:
                 created_by_name=self._caller.name,
             )
         )
-
-    async def delete(self, agent_id: str) -> None:
-        """Deactivate an agent; its runs keep what they were ruled by."""
-        agent = await self._agents.held(agent_id)
-        await self._agents.update(agent, deleted_at=clock.now(), is_started=False, status="offline")
-        fact = AgentDeleted(agent_id=agent.id, key=agent.key, name=agent.name)
-        events.record(self._session, self._caller, fact)
 
     async def start(self, agent_id: str) -> Agent:
         """Let the agent take tasks from its queue."""
@@ -194,6 +250,13 @@ def changed_spec(agent: Agent, changes: dict[str, Any]) -> AgentSpec:
     # A null where the definition has none means the default, as in the crews family.
     spec = _validated({**agent.spec, **given})
     return spec if spec.key else spec.model_copy(update={"key": agent.key})
+
+
+def registered_spec(key: str, given: dict[str, Any]) -> AgentSpec:
+    """Return the definition of an agent that registers for the first time."""
+    maintainer = given.get("maintainer_id", given.get("owner_id"))
+    told = {"name": key, **given, "maintainer_id": maintainer}
+    return _validated({**told, "key": key, "kind": EXTERNAL})
 
 
 def _tell_status(session: AsyncSession, caller: Caller, agent: Agent) -> None:

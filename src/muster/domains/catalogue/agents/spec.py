@@ -9,6 +9,8 @@ from muster.domains.catalogue.agents.spelling import canonical
 Risk = Literal["minimal", "limited", "high", "unacceptable", "unclassified"]
 Environment = Literal["development", "qa", "staging", "production"]
 AgentKind = Literal["native", "external", "platform"]
+EXTERNAL: AgentKind = "external"
+"""The kind of agents that run elsewhere and log what they do."""
 Visibility = Literal["private", "unlisted", "project", "public"]
 
 Text = Annotated[str, Field(max_length=20_000)]

@@ -1,11 +1,20 @@
 """How a model's name becomes something that can be called."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from muster.adapters.models import ChatModel, Price, PriceTable, ProviderConfig, build
+from muster.adapters.models import (
+    FAMILIES,
+    ChatModel,
+    Price,
+    PriceTable,
+    ProviderConfig,
+    build,
+    published_price,
+)
 from muster.adapters.models.extractive import PROVIDER as BUILTIN
 from muster.adapters.models.extractive import ExtractiveModel
 from muster.domains.catalogue.models.errors import ModelDisabled, ModelNotReady
@@ -21,6 +30,8 @@ from muster.kernel.errors import AppError, Conflict, NotFound
 from muster.platform.vault import Vault, usable_secrets
 
 _KEPT_CHATS = 512
+_KEPT_PRICES = 2_048
+_FREE = Price(input=0, output=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +39,8 @@ class CallableModel:
     """A model that can be called now. `settings` are those of the model, for requests to build on.
 
     `name` is the project's name of the model, or `provider/model` for one of the environment.
+    `price` is for estimates, None where nobody knows it. A model `is_shared` when it is the
+    operator's for all projects, and `is_local` when nobody else is asked.
     """
 
     name: str
@@ -35,6 +48,9 @@ class CallableModel:
     chat: ChatModel
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     context_window: int | None = None
+    price: Price | None = None
+    is_shared: bool = False
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,7 @@ class ModelCatalogue:
             own = await ModelRepository(session, project_id).find_by_reference(reference)
         if own is not None:
             return await self._call_own(own)
-        return self._call_named(await self.names.find(reference, max_age_s=PAUSE_S))
+        return await self._call_named(await self.names.find(reference, max_age_s=PAUSE_S))
 
     async def problem(self, project_id: str, reference: str) -> str | None:
         """Return why `resolve` would refuse a reference, or None."""
@@ -151,6 +167,8 @@ class ModelCatalogue:
             chat=self._builtin if config is None else self._chat(config, row.model, price),
             settings=settings,
             context_window=row.context_window,
+            price=price or await _price_of(config, row.model),
+            is_local=config is None,
         )
 
     async def _key_of(self, row: Model) -> str | None:
@@ -163,13 +181,22 @@ class ModelCatalogue:
                 f"The model {row.name!r} names the API key {row.api_key_name!r}: {error.detail}"
             ) from error
 
-    def _call_named(self, named: Named) -> CallableModel:
+    async def _call_named(self, named: Named) -> CallableModel:
         if named.config is None:
-            return CallableModel(name=BUILTIN_MODEL, provider=BUILTIN, chat=self._builtin)
+            return CallableModel(
+                name=BUILTIN_MODEL,
+                provider=BUILTIN,
+                chat=self._builtin,
+                price=_FREE,
+                is_shared=True,
+                is_local=True,
+            )
         return CallableModel(
             name=named.name,
             provider=named.config.name,
             chat=self._chat(named.config, named.model, None),
+            price=await _price_of(named.config, named.model),
+            is_shared=True,
         )
 
     def _build(self, config: ProviderConfig, model: str, price: Price | None) -> ChatModel:
@@ -178,3 +205,18 @@ class ModelCatalogue:
 
     def _client_of(self, config: ProviderConfig) -> Any:
         return self._clients[config.trusted]
+
+
+_priced: dict[tuple[str | None, str], Price | None] = {}
+
+
+async def _price_of(config: ProviderConfig | None, model: str) -> Price | None:
+    if config is None:
+        return _FREE
+    key = FAMILIES[config.family].priced_as(config), model
+    if key not in _priced:
+        if len(_priced) >= _KEPT_PRICES:
+            _priced.clear()
+        # The price lists are large: the first look at them would hold everything up.
+        _priced[key] = await asyncio.to_thread(published_price, *key)
+    return _priced[key]

@@ -23,7 +23,14 @@ RecentCalls = Callable[[str, datetime, int], Awaitable[Sequence[datetime]]]
 class StatelessCheck:
     """A check that holds nothing, so that nothing is to be settled."""
 
-    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+    async def settle(
+        self,
+        step: IntendedStep,
+        *,
+        succeeded: bool,
+        cost: float | None,
+        answered: bool | None = None,
+    ) -> None:
         """Nothing was held."""
 
     async def release(self, step: IntendedStep) -> None:
@@ -128,9 +135,16 @@ class RateLimit:
             ),
         )
 
-    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+    async def settle(
+        self,
+        step: IntendedStep,
+        *,
+        succeeded: bool,
+        cost: float | None,
+        answered: bool | None = None,
+    ) -> None:
         """The call is in the journal now, and counts from there."""
-        del succeeded, cost
+        del succeeded, cost, answered
         await self.release(step)
 
     async def release(self, step: IntendedStep) -> None:

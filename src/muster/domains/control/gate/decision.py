@@ -76,7 +76,12 @@ class ApprovalEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntendedStep:
-    """A step that has not happened yet."""
+    """A step that has not happened yet.
+
+    `root_run_id` is the run that a person or a key started, `started_by_id` who: agents that are
+    asked by agents work for them. `estimated_cost` is in US dollars, None where nobody knows.
+    `breaker` names the other side that the step depends on, as circuit breakers do.
+    """
 
     project_id: str
     run_id: str
@@ -91,6 +96,10 @@ class IntendedStep:
     progress: Progress
     tool: ToolFacts | None = None
     approval: ApprovalEvidence | None = None
+    root_run_id: str | None = None
+    started_by_id: str | None = None
+    estimated_cost: float | None = None
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

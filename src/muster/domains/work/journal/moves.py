@@ -1,7 +1,7 @@
 """The one table of legal moves of a run, guarded in SQL."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -54,6 +54,14 @@ class IllegalRunMove(Conflict):
     code, title = "illegal_run_move", "The run's status does not allow this"
 
 
+class Moved(NamedTuple):
+    """Where a run stands after a move, and the end of its journal then."""
+
+    status: RunStatus
+    head_seq: int
+    head_hash: str
+
+
 async def transition(
     session: AsyncSession,
     run_id: str,
@@ -61,7 +69,7 @@ async def transition(
     *,
     fence: int | None = None,
     **changes: Any,
-) -> RunStatus:
+) -> Moved:
     """Move a run, or raise `IllegalRunMove`; one UPDATE that names the statuses it may leave.
 
     Args:
@@ -79,9 +87,10 @@ async def transition(
     statement = update(Run).where(Run.id == run_id, Run.status.in_([s.value for s in sources]))
     if fence is not None:
         statement = statement.where(Run.fence == fence)
-    moved = await session.execute(statement.values(values).returning(Run.id))
-    if moved.scalar_one_or_none() is None:
+    returning = statement.values(values).returning(Run.head_seq, Run.head_hash)
+    head = (await session.execute(returning)).one_or_none()
+    if head is None:
         raise IllegalRunMove(
             f"The run cannot {action.value.replace('_', ' ')} in its present status."
         )
-    return target
+    return Moved(target, head.head_seq, head.head_hash)

@@ -40,6 +40,7 @@ class StepKind(StrEnum):
     TASK_START = "task.start"
     TASK_END = "task.end"
     TASK_ERROR = "task.error"
+    TASK_IDLE = "task.idle"
     MODEL = "step.model"
     RESOURCE = "step.resource"
     MESSAGE = "step.message"
@@ -47,6 +48,7 @@ class StepKind(StrEnum):
     GATE = "step.gate"
     CREDENTIAL = "step.credential"
     SELF = "step.self"
+    UNKNOWN = "step.unknown"
 
 
 class StepStatus(StrEnum):

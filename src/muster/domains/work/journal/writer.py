@@ -33,7 +33,10 @@ class Fenced(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class NewStep:
-    """A step that ended, before it has its place in the chain. Values are JSON-able."""
+    """A step that ended, before it has its place in the chain. Values are JSON-able.
+
+    Without a key it is given one by its number.
+    """
 
     key: str
     kind: StepKind
@@ -58,10 +61,13 @@ class NewStep:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Numbers of the appended steps, and whether somebody has asked the run to stop meanwhile."""
+    """Numbers of the appended steps, whether somebody has asked the run to stop meanwhile, and the
+    hash of the last step.
+    """
 
     seqs: list[int]
     stop_requested: bool
+    tail: str
 
 
 @dataclass(slots=True)
@@ -245,7 +251,8 @@ class JournalWriter:
             if append.intent is not None:
                 intents.append(append.intent)
             seqs = [self._chain(head, row, steps, growth) for row in append.rows]
-            numbers.append(Appended(seqs, head["stop_requested"] is not None))
+            stopping = head["stop_requested"] is not None
+            numbers.append(Appended(seqs, stopping, head["head_hash"]))
             settled += [{"run": append.run_id, "step": row["key"]} for row in append.rows]
         _apply(connection, steps, growth, settled, intents)
         return numbers
@@ -264,6 +271,7 @@ class JournalWriter:
             "project_id": head["project_id"],
             "segment": head["segment"],
             "seq": head["head_seq"] + 1,
+            "key": row["key"] or f"x{head['head_seq'] + 1}",
         }
         row["previous_hash"] = head["head_hash"]
         row["hash"] = step_hash(head["head_hash"], row)

@@ -1,6 +1,6 @@
 """Making a run: the row with its frozen snapshot, and its event."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,8 +24,10 @@ class NewRun:
     inputs: dict[str, Any]
     name: str
     timeout_s: int
+    kind: str = "agent"
     origin: str = "start"
     priority: int = 100
+    id: str = field(default_factory=new_id)
     parent_run_id: str | None = None
     parent_key: str | None = None
     origin_run_id: str | None = None
@@ -35,9 +37,9 @@ class NewRun:
 async def insert_run(session: AsyncSession, caller: Caller, new: NewRun) -> Run:
     """Insert a pending run with its event."""
     run = Run(
-        id=new_id(),
+        id=new.id,
         project_id=caller.project_id,
-        kind="agent",
+        kind=new.kind,
         name=new.name,
         agent_id=new.agent.id,
         agent_version=new.snapshot["version"],

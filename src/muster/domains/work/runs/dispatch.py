@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.journal import IllegalRunMove, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.parts import RunParts
@@ -49,6 +50,7 @@ class Dispatcher:
                 select(Run)
                 .where(
                     Run.parent_run_id.is_(None),
+                    Run.kind != EXTERNAL,
                     (waiting & (Run.updated_at < moment - _PENDING_FOR))
                     | (at_work & (Run.updated_at < moment - _SILENT_FOR)),
                 )

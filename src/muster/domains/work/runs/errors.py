@@ -23,5 +23,9 @@ class RunHasParent(Conflict):
     code, title = "run_has_parent", "Another run started this one; take that one up again"
 
 
+class RunIsExternal(Conflict):
+    code, title = "run_is_external", "The execution happens elsewhere and is only recorded here"
+
+
 class RunOutputUnfit(UpstreamFailed):
     code, title = "output_unfit", "The model's answers do not fit the output schema"

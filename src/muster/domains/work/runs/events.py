@@ -59,7 +59,9 @@ class RunStopping(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """Shared fields of the events that end a run."""
+    """Shared fields of the events that end a run. By its head, the journal is part of the audit
+    log; what a process records of a step that was broken off may come after it.
+    """
 
     subject: ClassVar[str] = "run"
     run_id: str
@@ -68,6 +70,8 @@ class RunFinished(Event):
     status: str
     reason: str | None
     duration_ms: float | None
+    head_seq: int
+    head_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

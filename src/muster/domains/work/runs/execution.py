@@ -57,10 +57,14 @@ class Segment:
 
     Args:
         depth: 0 for a run that was started, 1 for one that an agent of it started, and so on.
+        root: The run that was started, if it is another.
     """
 
-    def __init__(self, parts: RunParts, run: Run, *, depth: int = 0) -> None:
+    def __init__(
+        self, parts: RunParts, run: Run, *, depth: int = 0, root: Run | None = None
+    ) -> None:
         self._parts, self.run, self.depth = parts, run, depth
+        self._root = root or run
         self.caller = Caller.system(run.project_id)
         self.memory = RunMemory(run, run.fence, run.started_at or clock.now())
         self._begun = time.monotonic()
@@ -100,6 +104,8 @@ class Segment:
                 workspace=workspace,
                 ask_agent=self._ask_agent,
             ),
+            root_run_id=self._root.id,
+            started_by_id=self._root.started_by_id,
         )
         prompt = build_prompt(spec, run.inputs, started_at)
         loop = AgentLoop(runner, model, tools, spec)
@@ -162,7 +168,7 @@ class Segment:
 
     async def _execute_child(self, child: Run) -> None:
         """Execute a child, unless somebody ends it by itself: then what it does is broken off."""
-        segment = Segment(self._parts, child, depth=self.depth + 1)
+        segment = Segment(self._parts, child, depth=self.depth + 1, root=self._root)
         self._children.append(segment)
         async with self._parts.live.subscribe(run_topic(child.id)) as news:
             work = asyncio.create_task(conclude(segment), name=f"child:{child.id}")

@@ -6,16 +6,20 @@ finished step brings them again.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.work.journal import JournalReader, Run, RunStatus, run_topic
+from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.presenting import present_status
+from muster.domains.work.runs.repository import RunRepository
 from muster.domains.work.runs.views import log_line
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
+from muster.platform.access import Caller, Scope
 
 _LOOK_AGAIN_S = 2.0
 _BATCH = 200
@@ -66,6 +70,29 @@ async def follow(
                     yield LiveItem("step_started", started)
                 else:
                     break
+
+
+class RunFollower:
+    """Opens the live streams of the runs of a caller's project."""
+
+    def __init__(self, database: Database, live: LiveBus, blobs: LocalBlobStore) -> None:
+        self._database, self._live, self._blobs = database, live, blobs
+
+    async def __call__(
+        self, caller: Caller, execution_id: str, after: int
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Return the stream of a run; raise `RunNotFound` when the caller may not see it."""
+        if not caller.may(Scope.RUNS_READ):
+            raise RunNotFound
+        async with self._database.read() as session:
+            await RunRepository(session, caller.project_id).get(execution_id)
+        return self._items(execution_id, after)
+
+    async def _items(self, run_id: str, after: int) -> AsyncGenerator[dict[str, Any]]:
+        items = follow(self._database, self._live, self._blobs, run_id, after=after)
+        async with contextlib.aclosing(items):
+            async for item in items:
+                yield {"event": item.event, "id": item.id, "data": item.data}
 
 
 async def _look(database: Database, run_id: str, after: int) -> tuple[Run | None, list[Any]]:

@@ -197,7 +197,7 @@ async def _finish_one(
     **changes: Any,
 ) -> RunStatus:
     moment = clock.now()
-    status = await transition(
+    moved = await transition(
         session,
         run.id,
         action,
@@ -213,14 +213,16 @@ async def _finish_one(
         run_id=run.id,
         name=run.name,
         agent_id=run.agent_id,
-        status=status.value,
+        status=moved.status.value,
         reason=reason,
         duration_ms=round(elapsed, 1) if elapsed is not None else None,
+        head_seq=moved.head_seq,
+        head_hash=moved.head_hash,
     )
     events.record(session, caller, fact)
-    tell(session, run.id, status)
-    metrics.RUNS_FINISHED.labels(status.value).inc()
-    return status
+    tell(session, run.id, moved.status)
+    metrics.RUNS_FINISHED.labels(moved.status.value).inc()
+    return moved.status
 
 
 async def _finish_children(
@@ -250,13 +252,13 @@ async def ask_to_stop(
     session: AsyncSession, caller: Caller, run: Run, *, reason: str | None
 ) -> RunStatus:
     """Ask a run to stop at the end of its present step."""
-    status = await transition(
+    moved = await transition(
         session, run.id, RunAction.STOP, stop_requested="graceful", status_reason=reason
     )
     fact = RunStopping(run_id=run.id, name=run.name, agent_id=run.agent_id, reason=reason)
     events.record(session, caller, fact)
-    tell(session, run.id, status)
-    return status
+    tell(session, run.id, moved.status)
+    return moved.status
 
 
 async def requeue(

@@ -5,11 +5,17 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
-from muster.domains.catalogue.agents import AgentNotFound, AgentNotReady
+from muster.domains.catalogue.agents import (
+    AgentAmbiguous,
+    AgentNotFound,
+    AgentNotReady,
+    AgentRunsElsewhere,
+)
 from muster.domains.work.journal import IllegalRunMove, Run
 from muster.domains.work.runs.errors import (
     ForkPointInvalid,
     RunHasParent,
+    RunIsExternal,
     RunNotFound,
     RunStillActive,
     RunTargetMissing,
@@ -84,7 +90,9 @@ def _started(run: Run, message: str) -> ExecutionStarted:
 @router.post(
     "",
     status_code=201,
-    responses=problems(RunTargetMissing, AgentNotFound, AgentNotReady),
+    responses=problems(
+        RunTargetMissing, AgentNotFound, AgentNotReady, AgentAmbiguous, AgentRunsElsewhere
+    ),
 )
 async def create_execution(
     caller: CanExecute, reading: Reading, runs: Writer, parts: Parts, body: ExecutionCreate
@@ -134,12 +142,15 @@ async def get_execution_status(runs: Reader, execution_id: str) -> ExecutionStat
 async def cancel_execution(
     runs: Writer, execution_id: str, body: CancelRequest | None = None
 ) -> ExecutionStarted:
-    """End a run at once; a model call or tool in flight is broken off within a second."""
+    """End a run at once; a model call or tool in flight is broken off within a second.
+
+    A run that happens elsewhere goes on there; its record is closed and takes no more steps.
+    """
     run = await runs.cancel(execution_id, body.reason if body else None)
     return _started(run, "Execution cancelled")
 
 
-@router.post("/{execution_id}/stop", responses=problems(RunNotFound))
+@router.post("/{execution_id}/stop", responses=problems(RunNotFound, RunIsExternal))
 async def stop_execution(
     runs: Writer, execution_id: str, body: StopRequest | None = None
 ) -> StopAnswer:
@@ -154,7 +165,7 @@ async def stop_execution(
     )
 
 
-@router.post("/{execution_id}/force-stop", responses=problems(RunNotFound))
+@router.post("/{execution_id}/force-stop", responses=problems(RunNotFound, RunIsExternal))
 async def force_stop_execution(runs: Writer, execution_id: str) -> StopAnswer:
     """Stop a run at once and keep what it has reached."""
     run, message, partial = await runs.stop(execution_id, StopRequest(stop_type="force"))
@@ -164,7 +175,8 @@ async def force_stop_execution(runs: Writer, execution_id: str) -> StopAnswer:
 
 
 @router.post(
-    "/{execution_id}/resume", responses=problems(RunNotFound, IllegalRunMove, RunHasParent)
+    "/{execution_id}/resume",
+    responses=problems(RunNotFound, IllegalRunMove, RunHasParent, RunIsExternal),
 )
 async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
     """Take up a failed, stopped or cancelled run where it was; finished steps are not repeated."""
@@ -172,7 +184,9 @@ async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
 
 
 @router.post(
-    "/{execution_id}/retry", status_code=201, responses=problems(RunNotFound, RunStillActive)
+    "/{execution_id}/retry",
+    status_code=201,
+    responses=problems(RunNotFound, RunStillActive, RunIsExternal),
 )
 async def retry_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
     """Run the same again as a new run: same definition, same inputs, from the beginning."""
@@ -180,7 +194,9 @@ async def retry_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
 
 
 @router.post(
-    "/{execution_id}/fork", status_code=201, responses=problems(RunNotFound, ForkPointInvalid)
+    "/{execution_id}/fork",
+    status_code=201,
+    responses=problems(RunNotFound, ForkPointInvalid, RunIsExternal),
 )
 async def fork_execution(runs: Writer, execution_id: str, body: ForkRequest) -> ExecutionStarted:
     """Start a new run that shares the first steps of this one and goes its own way from there."""

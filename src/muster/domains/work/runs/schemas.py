@@ -116,7 +116,9 @@ class ExecutionOut(Out):
     execution_id: str
     run_name: str
     name: str
-    execution_type: str
+    execution_type: Annotated[
+        str, Field(description="agent, or external: it happens elsewhere and is recorded here.")
+    ]
     status: str
     agent_id: str | None
     agent_name: str | None

@@ -6,13 +6,20 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import Agent, AgentSpec, find_agent, ready_snapshot
+from muster.domains.catalogue.agents import (
+    EXTERNAL,
+    Agent,
+    AgentSpec,
+    find_agent,
+    ready_snapshot,
+)
 from muster.domains.work.journal import JournalReader, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.errors import (
     ForkPointInvalid,
     RunHasParent,
+    RunIsExternal,
     RunStillActive,
     RunTargetMissing,
 )
@@ -61,6 +68,16 @@ class RunService:
     async def get(self, run_id: str) -> Run:
         return await self._runs.get(run_id)
 
+    async def _own(self, run_id: str) -> Run:
+        """Return a run that is executed here, and so can be stopped and taken up again here."""
+        run = await self._runs.get(run_id)
+        if run.kind == EXTERNAL:
+            raise RunIsExternal(
+                "Its agent runs elsewhere and must be stopped or started again there; cancelling "
+                "it here only closes its record."
+            )
+        return run
+
     async def create(self, body: ExecutionCreate, agent: Agent, snapshot: Mapping[str, Any]) -> Run:
         """Create a run of an agent and give it to the engine."""
         frozen = await self._frozen(body, snapshot)
@@ -98,7 +115,7 @@ class RunService:
 
     async def stop(self, run_id: str, body: StopRequest) -> tuple[Run, str, PartialResults | None]:
         """Stop a run; returns it, what to say, and its partial results so far."""
-        run = await self._runs.get(run_id)
+        run = await self._own(run_id)
         if run.is_final:
             return run, _NOT_RUNNING.format(status=run.status), None
         partial = await self._partial(run) if body.preserve_partial_results else None
@@ -129,7 +146,7 @@ class RunService:
 
     async def resume(self, run_id: str) -> Run:
         """Take up a run that failed, was stopped or cancelled, where it was."""
-        run = await self._runs.get(run_id)
+        run = await self._own(run_id)
         if run.parent_run_id is not None:
             raise RunHasParent(f"Resume the run {run.parent_run_id}; this one goes on with it.")
         await lifecycle.requeue(self._session, self._parts.engine, run, RunAction.RESUME)
@@ -137,7 +154,7 @@ class RunService:
 
     async def retry(self, run_id: str) -> Run:
         """Run the same again from the beginning: same snapshot, same inputs, new run."""
-        run = await self._runs.get(run_id)
+        run = await self._own(run_id)
         if not run.is_final:
             raise RunStillActive("Only a run that has ended can be retried; cancel it first.")
         copy = await self._copy(run, origin="retry", inputs=run.inputs, name=run.name)
@@ -176,7 +193,7 @@ class RunService:
 
     async def fork(self, run_id: str, body: ForkRequest) -> Run:
         """Make a run that shares the first steps of another; they are copied when it starts."""
-        run = await self._runs.get(run_id)
+        run = await self._own(run_id)
         if body.from_seq > run.head_seq:
             raise ForkPointInvalid(
                 f"The run has {run.head_seq} steps; choose from_seq between 1 and {run.head_seq}."

@@ -47,6 +47,14 @@ from muster.domains.work.journal import (
     StepStatus,
     run_topic,
 )
+from muster.domains.work.runs.counterparts import (
+    breaker_of_model,
+    breaker_of_tool,
+    estimated_cost,
+    model_answered,
+    outcome_answered,
+    tool_answered,
+)
 from muster.domains.work.runs.evidence import evidence, facts, rejected
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.speaking import Tokens
@@ -105,10 +113,11 @@ class ToolUse:
 
 @dataclass(slots=True)
 class _Came:
-    """Whether an allowed step came off, and what it cost."""
+    """Whether an allowed step came off, what it cost, and whether the other side was there."""
 
     off: bool = False
     cost: float | None = None
+    answered: bool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +134,8 @@ class StepRunner:
     limits: Limits
     agent: Mapping[str, Any]
     context: ToolContext
+    root_run_id: str | None = None
+    started_by_id: str | None = None
     _clock_start: float = field(default_factory=time.monotonic)
 
     @property
@@ -144,7 +155,16 @@ class StepRunner:
             return reply
         self._between_steps()
         started = clock.now()
-        step = self._intended(call.key, StepKind.MODEL, "POST", model.name, {}, call.iteration)
+        step = self._intended(
+            call.key,
+            StepKind.MODEL,
+            "POST",
+            model.name,
+            {},
+            call.iteration,
+            estimated_cost=estimated_cost(model, call.request),
+            breaker=breaker_of_model(model),
+        )
         decision = await self.gate.evaluate(step)
         if decision.action in {Action.ASK, Action.BLOCK}:
             # Nobody can be asked about a call of a model: what needs a yes is refused.
@@ -184,6 +204,7 @@ class StepRunner:
             raise
         except AppError as error:
             record.status, record.error = StepStatus.ERROR, _failed(error)
+            came.answered = model_answered(error, call.request)
             if isinstance(error, OutputUnfit):
                 record.error["last_try"] = call.last_try
                 _take_in(record, error.reply)
@@ -193,7 +214,7 @@ class StepRunner:
             await self._append(record)
             raise
         _take_in(record, reply)
-        came.off, came.cost = True, reply.cost
+        came.off, came.cost, came.answered = True, reply.cost, True
         await self._append(record)
         return reply
 
@@ -234,6 +255,7 @@ class StepRunner:
             use.iteration,
             tool=facts(use.call.name, tool),
             approval=evidence(use.call.name, approval),
+            breaker=breaker_of_tool(tool, arguments) if tool else None,
         )
         if approval is not None and approval.choice == "end_run":
             raise Refused(rejected(approval))
@@ -274,11 +296,12 @@ class StepRunner:
             )
         try:
             outcome = await tool.call(dict(step.arguments), self._tool_context(use))
+            came.answered = outcome_answered(outcome)
         except AppError as error:
             outcome = ToolOutcome(
                 content={"error": error.code, "message": error.detail}, is_error=True
             )
-            record.error = _failed(error)
+            record.error, came.answered = _failed(error), tool_answered(error)
         except asyncio.CancelledError:
             self._cancelled(record)
             raise
@@ -381,6 +404,8 @@ class StepRunner:
         *,
         tool: ToolFacts | None = None,
         approval: ApprovalEvidence | None = None,
+        estimated_cost: float | None = None,
+        breaker: str | None = None,
     ) -> IntendedStep:
         return IntendedStep(
             project_id=self.memory.project_id,
@@ -402,6 +427,10 @@ class StepRunner:
             ),
             tool=tool,
             approval=approval,
+            root_run_id=self.root_run_id,
+            started_by_id=self.started_by_id,
+            estimated_cost=estimated_cost,
+            breaker=breaker,
         )
 
     @asynccontextmanager
@@ -414,7 +443,7 @@ class StepRunner:
             came.off = True  # it waits for people and comes again: nothing has failed
             raise
         finally:
-            await self.gate.settle(step, succeeded=came.off, cost=came.cost)
+            await self.gate.settle(step, succeeded=came.off, cost=came.cost, answered=came.answered)
 
     async def _append(self, record: NewStep) -> None:
         record.ended_at = max(clock.now(), record.started_at)

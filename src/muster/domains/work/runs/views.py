@@ -13,6 +13,7 @@ from muster.kernel.paging import CursorParams
 from muster.kernel.schemas import UtcTime
 
 _EXCERPT = 300
+_MOMENTS: dict[str, str] = {StepKind.TASK_START: "Started", StepKind.TASK_IDLE: "Unfinished"}
 
 
 class LogParams(CursorParams):
@@ -101,14 +102,16 @@ async def log_line(row: StepRow, blobs: LocalBlobStore) -> LogLine:
 
 async def _words(row: StepRow, blobs: LocalBlobStore) -> str:
     match row.kind:
-        case StepKind.TASK_START:
-            return f"Started: {row.name}"
+        case StepKind.TASK_START | StepKind.TASK_IDLE:
+            return f"{_MOMENTS[row.kind]}: {row.name}"
         case StepKind.TASK_END:
             return f"Ended: {row.name} ({row.status})"
         case StepKind.TASK_ERROR:
             return f"Failed: {await _error_text(row, blobs)}"
         case StepKind.MODEL:
             return await _model_words(row, blobs)
+        case StepKind.UNKNOWN:
+            return f"{row.name} ({row.status}): {_excerpt(await load_value(row.output, blobs))}"
         case _:
             return await _tool_words(row, blobs)
 
@@ -116,10 +119,19 @@ async def _words(row: StepRow, blobs: LocalBlobStore) -> str:
 async def _model_words(row: StepRow, blobs: LocalBlobStore) -> str:
     if row.status != "ok":
         return f"Model {row.name} failed: {await _error_text(row, blobs)}"
-    reply: dict[str, Any] = await load_value(row.output, blobs) or {}
-    calls: list[str] = [call["name"] for call in reply.get("tool_calls", [])]
-    said = f"calls {', '.join(calls)}" if calls else f"answers: {_excerpt(reply.get('content'))}"
+    said = _said(await load_value(row.output, blobs))
     return f"Model {row.name} {said} ({row.input_tokens} tokens in, {row.output_tokens} out)"
+
+
+def _said(reply: Any) -> str:
+    # Agents that run elsewhere log answers of any shape.
+    if not isinstance(reply, dict) or "content" not in reply:
+        return f"answers: {_excerpt(reply)}"
+    whole: dict[str, Any] = reply  # pyright: ignore[reportUnknownVariableType]
+    given: Any = whole.get("tool_calls")
+    calls: list[Any] = given if isinstance(given, list) else []  # pyright: ignore[reportUnknownVariableType]
+    names = [str(call["name"]) for call in calls if isinstance(call, dict) and "name" in call]  # pyright: ignore[reportUnknownArgumentType]
+    return f"calls {', '.join(names)}" if names else f"answers: {_excerpt(whole['content'])}"
 
 
 async def _tool_words(row: StepRow, blobs: LocalBlobStore) -> str:

@@ -1,0 +1,16 @@
+"""Budgets: what may be spent, held before each call and settled after it."""
+
+from muster.domains.control.budgets.check import BudgetCheck
+from muster.domains.control.budgets.journal import Ended, Journal, Spending, Spent
+from muster.domains.control.budgets.models import Budget, BudgetHold, BudgetUsage
+
+__all__ = [
+    "Budget",
+    "BudgetCheck",
+    "BudgetHold",
+    "BudgetUsage",
+    "Ended",
+    "Journal",
+    "Spending",
+    "Spent",
+]

@@ -1,0 +1,5 @@
+"""Costs: what the journal says was spent, by day, agent and provider."""
+
+from muster.domains.work.costs.spending import JournalSpending
+
+__all__ = ["JournalSpending"]

@@ -1,0 +1,9 @@
+"""Logs: what agents that run elsewhere tell of their steps, kept in the same journal as runs."""
+
+from muster.domains.work.logs.idle import IdleSweep
+from muster.domains.work.logs.intake import Intake, Observer
+from muster.domains.work.logs.models import ExternalTask
+from muster.domains.work.logs.tasks import LogAgent
+from muster.domains.work.logs.translation import LoggedStep
+
+__all__ = ["ExternalTask", "IdleSweep", "Intake", "LogAgent", "LoggedStep", "Observer"]

@@ -1,0 +1,235 @@
+"""Taking in what agents log: into the journal, in order, durably, before the answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.work.journal import (
+    Appended,
+    Fenced,
+    JournalWriter,
+    Run,
+    RunAction,
+    RunStatus,
+    StepStatus,
+)
+from muster.domains.work.logs.errors import TaskEnded
+from muster.domains.work.logs.tasks import (
+    Found,
+    LogAgent,
+    begin_task,
+    find_own_task,
+    find_task,
+    set_idle,
+)
+from muster.domains.work.logs.translation import LoggedStep, refused
+from muster.domains.work.runs import EXTERNAL_FENCE, end_external, resume_external
+from muster.kernel import clock
+from muster.kernel.db import Database
+from muster.platform.access import Caller
+
+IDLE_AFTER = timedelta(minutes=5)
+"""How long a conversation may be silent before it is taken for left."""
+
+_END = "task.end"
+
+Incidents = list[dict[str, Any]]
+Register = Callable[[AsyncSession], Awaitable[LogAgent]]
+"""Registers the agent of a conversation in a unit of work."""
+
+
+class Observer(Protocol):
+    """Looks at steps that were logged, such as policies do.
+
+    What it raises becomes the answer, although the steps are in the journal: it is to raise only
+    what is a fault.
+    """
+
+    async def observe(
+        self,
+        agent: LogAgent,
+        run_id: str,
+        steps: Sequence[tuple[int, LoggedStep]],
+        session: AsyncSession | None,
+    ) -> Incidents:
+        """Return what is to be told to the agent.
+
+        Args:
+            agent: Whose steps they are.
+            run_id: The run that they belong to.
+            steps: The steps with their numbers in the journal, in order.
+            session: The unit of work that holds the steps, not committed yet, in which everything
+                must be written; None when the steps are committed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Steps of one task, in order; only the last may end it."""
+
+    task_id: str
+    steps: list[LoggedStep]
+
+    def __post_init__(self) -> None:
+        for number, step in enumerate(self.steps[:-1]):
+            if step.normal.kind == _END:
+                raise refused(f"steps.{number + 1}", "comes after the end of the task")
+
+    @property
+    def end(self) -> LoggedStep | None:
+        """The step that ends the task, if it is among them."""
+        return self.steps[-1] if self.steps[-1].normal.kind == _END else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a batch."""
+
+    agent_id: str
+    task_id: str
+    run_id: str
+    seqs: list[int]
+    hash_tail: str
+    incidents: Incidents
+
+
+class Intake:
+    """Takes in steps of agents that run elsewhere. One per process.
+
+    Args:
+        database: The database.
+        writer: The writer of the journal.
+        observer: Looks at what was logged.
+    """
+
+    def __init__(
+        self, database: Database, writer: JournalWriter, observer: Observer | None = None
+    ) -> None:
+        self._database, self._writer, self._observer = database, writer, observer
+
+    async def log(
+        self, caller: Caller, agent_id: str, batch: Batch, session: AsyncSession | None = None
+    ) -> Receipt:
+        """Append steps to a task of an agent; the first begins it, `task.end` ends it.
+
+        Args:
+            caller: Who logs.
+            agent_id: The agent.
+            batch: The steps.
+            session: A unit of work that the steps are to be part of, if there is one.
+        """
+        found = await find_task(self._database, caller, agent_id, batch.task_id)
+        run_id = found.run_id
+        if session is not None:
+            run_id, appended = await self._append_within(session, caller, found, batch)
+        elif run_id is None or batch.end is not None:
+            async with self._database.write() as unit:
+                run_id, appended = await self._append_within(unit, caller, found, batch)
+        else:
+            new = [step.new for step in batch.steps]
+            try:
+                appended = await self._writer.append(run_id, EXTERNAL_FENCE, new)
+            except Fenced as error:
+                raise _ended(batch.task_id) from error
+        return await self._receipt(found.agent, run_id, batch, appended, session)
+
+    async def converse(
+        self,
+        caller: Caller,
+        agent_key: str,
+        batch: Batch,
+        register: Register,
+        session: AsyncSession | None = None,
+    ) -> Receipt:
+        """Append a step to a conversation; the agent is registered when its key is new.
+
+        A conversation that was taken for left goes on with the step.
+        """
+        found = await find_own_task(self._database, caller, agent_key, batch.task_id)
+        if session is not None:
+            agent, run_id, appended = await self._converse(session, caller, found, batch, register)
+        else:
+            async with self._database.write() as unit:
+                agent, run_id, appended = await self._converse(unit, caller, found, batch, register)
+        return await self._receipt(agent, run_id, batch, appended, session)
+
+    async def _converse(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        found: Found | None,
+        batch: Batch,
+        register: Register,
+    ) -> tuple[LogAgent, str, Appended]:
+        rows = await self._writer.rows([step.new for step in batch.steps])
+        agent = found.agent if found else await register(session)
+        for row in rows:
+            row["agent_id"] = agent.id
+        run_id = (found.run_id if found else None) or await begin_task(
+            session, caller, agent.id, batch.task_id, conversation=True
+        )
+        await set_idle(session, run_id, None if batch.end else clock.now() + IDLE_AFTER)
+        try:
+            appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
+        except Fenced as error:
+            run = await session.get_one(Run, run_id, populate_existing=True)
+            if run.status != RunStatus.STOPPED:
+                raise _ended(batch.task_id) from error
+            await resume_external(session, caller, run)
+            appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
+        await self._end(session, caller, run_id, batch)
+        return agent, run_id, appended
+
+    async def _append_within(
+        self, session: AsyncSession, caller: Caller, found: Found, batch: Batch
+    ) -> tuple[str, Appended]:
+        # Long payloads are put away before the unit of work takes its connection.
+        rows = await self._writer.rows([step.new for step in batch.steps])
+        run_id = found.run_id or await begin_task(session, caller, found.agent.id, batch.task_id)
+        try:
+            appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
+        except Fenced as error:
+            raise _ended(batch.task_id) from error
+        await self._end(session, caller, run_id, batch)
+        return run_id, appended
+
+    async def _end(self, session: AsyncSession, caller: Caller, run_id: str, batch: Batch) -> None:
+        last = batch.end
+        if last is None:
+            return
+        if last.new.status is StepStatus.OK:
+            result = last.new.output
+            await end_external(session, caller, run_id, RunAction.COMPLETE, result=result)
+            return
+        error = last.new.error or {"message": f"The task ended as {last.new.status.value}."}
+        reason = str(error["message"])
+        await end_external(session, caller, run_id, RunAction.FAIL, reason=reason, error=error)
+
+    async def _receipt(
+        self,
+        agent: LogAgent,
+        run_id: str,
+        batch: Batch,
+        appended: Appended,
+        session: AsyncSession | None,
+    ) -> Receipt:
+        incidents: Incidents = []
+        if self._observer is not None:
+            steps = list(zip(appended.seqs, batch.steps, strict=True))
+            incidents = await self._observer.observe(agent, run_id, steps, session)
+        return Receipt(
+            agent_id=agent.id,
+            task_id=batch.task_id,
+            run_id=run_id,
+            seqs=appended.seqs,
+            hash_tail=appended.tail,
+            incidents=incidents,
+        )
+
+
+def _ended(task_id: str) -> TaskEnded:
+    return TaskEnded(f"The task {task_id} has ended; log what comes next under a new task_id.")

@@ -1,0 +1,87 @@
+"""A small table held in memory, read again when the live bus says so or when it has aged."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.kernel.db import Database
+from muster.kernel.live import LiveBus, Message, Subscription
+
+T = TypeVar("T")
+
+MAX_AGE_S = 5.0
+
+
+class _Told(Subscription):
+    """Remembers only that something was said: what it was is read from the database."""
+
+    something = False
+
+    def put(self, message: Message | None) -> None:
+        del message
+        self.something = True
+
+
+class Cached(Generic[T]):
+    """What `load` returns, kept until its table changes.
+
+    Whoever changes the table publishes to `topic` after the commit. On PostgreSQL this reaches
+    every process; on SQLite the bus notices commits of other processes within a quarter of a
+    second. A message that is lost costs `max_age_s` at most.
+
+    Args:
+        database: The database.
+        live: The live bus.
+        topic: What changes of the table are told under.
+        version: A cheap statement whose one row changes whenever the table does. Hints of the bus
+            often mean other tables, so it is asked before everything is loaded again.
+        load: Reads everything.
+        max_age_s: How old the value may get without another look.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        live: LiveBus,
+        *,
+        topic: str,
+        version: Select[Any],
+        load: Callable[[AsyncSession], Awaitable[T]],
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
+        self._database, self._version_of, self._load = database, version, load
+        self._max_age_s = max_age_s
+        self._told = _Told(live, (topic,))
+        live.attach(self._told)
+        self._version: tuple[Any, ...] | None = None
+        self._value: T | None = None
+        self._looked_at = 0.0
+        self._looking = asyncio.Lock()
+
+    async def get(self) -> T:
+        """Return the value; without news it costs nothing."""
+        value = self._fresh()
+        if value is not None:
+            return value
+        async with self._looking:
+            value = self._fresh()
+            return await self._look() if value is None else value
+
+    def _fresh(self) -> T | None:
+        aged = time.monotonic() - self._looked_at > self._max_age_s
+        return None if self._told.something or aged else self._value
+
+    async def _look(self) -> T:
+        self._told.something = False
+        row = await self._database.peek(self._version_of)
+        version = tuple(row) if row is not None else ()
+        if self._value is None or version != self._version:
+            async with self._database.read() as session:
+                self._value = await self._load(session)
+            self._version = version
+        self._looked_at = time.monotonic()
+        return self._value
