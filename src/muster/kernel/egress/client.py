@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import os
 import ssl
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from weakref import WeakSet
@@ -41,6 +43,12 @@ _RESERVED_OPTIONS = frozenset(
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
+@cache
+def _verifying(*_: str | None) -> ssl.SSLContext:
+    """Return the verification of certificates by what the environment names; to read it is slow."""
+    return httpx2.create_ssl_context()
+
+
 class Egress:
     """Sends requests to addresses that users named; one for the process, closed at its end.
 
@@ -71,7 +79,9 @@ class Egress:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._connect_timeout_s = connect_timeout_s
-        self._ssl_context = ssl_context or httpx2.create_ssl_context()
+        self._ssl_context = ssl_context or _verifying(
+            os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        )
         self._clients: WeakSet[httpx2.AsyncClient] = WeakSet()
         self._client = self.client()
 
