@@ -204,7 +204,7 @@ async def test_a_change_reaches_other_processes(
     budget = await make(people, limit=0)
     for check in checks:
         async with asyncio.timeout(10):
-            while not (found := await seen(check, step)):  # noqa: ASYNC110
+            while not (found := await seen(check, step)):
                 await asyncio.sleep(0.01)
         assert found == ["block budget_exceeded"]
     await people.owner.patch(f"/budgets/{budget}", json={"limit": 5})
@@ -295,7 +295,7 @@ async def test_one_that_is_broken_off_while_it_waits_holds_nothing(
     budget = await make(people)
     waiting = asyncio.create_task(check.judge(intended(people)))
     await asyncio.sleep(0)
-    while not check._ledger._waiting and not waiting.done():  # noqa: ASYNC110
+    while not check._ledger._waiting and not waiting.done():
         await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from muster.entrypoints.assembly import Muster
 from muster.kernel.ids import new_id
+from muster.platform.access import AGENT_KEY_SCOPES
 from muster.platform.identity import ApiKey
 from tests.platform.recorded import recorded
 from tests.support.accounts import email_of
@@ -97,7 +98,7 @@ async def test_who_cannot_register_agents_makes_no_agent_key(people: People) -> 
         422,
         "validation_error",
     )
-    same = {"name": "ci", "kind": "agent", "scopes": ["agents:register"]}
+    same = {"name": "ci", "kind": "agent", "scopes": sorted(AGENT_KEY_SCOPES)}
     assert (await people.editor.post("/security/api-keys", json=same)).status_code == 201
 
 

@@ -100,8 +100,18 @@ FACTORIES: dict[str, Factory] = {
     "/execution-history/{execution_id}": Factory(_run),
     "/execution-logs/{execution_id}": Factory(_run),
     "/execution-trace/{execution_id}": Factory(_run),
+    "/logs/tasks/{task_id}": Factory(_run),
     "/approvals/{approval_id}": Factory(
         _posted("/approvals", lambda: {"title": f"Approval {new_id()}"})
+    ),
+    "/budgets/{budget_id}": Factory(
+        _posted(
+            "/budgets",
+            lambda: {"name": "Budget", "scope": "agent", "target_id": new_id(), "limit": 1},
+        )
+    ),
+    "/circuit-breakers/{name}": Factory(
+        lambda _, __, ___: f"tool:{new_id()}", shared="every name stands for one in each project"
     ),
     "/events/{event_id}": Factory(_event),
 }

@@ -21,7 +21,12 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
         {"name": "same", "tool_type": "http", "configuration": {"url": "http://127.0.0.1:9"}},
     ),
     ("/approvals", {"title": SAME}),
+    ("/budgets", {"name": SAME, "limit": 1}),
     ("/executions", {"agent_id": "same", "run_name": SAME}),
+    (
+        "/copilot/log",
+        {"conversation_id": "same", "node_type": "LLM_CALL", "x-ms-entra-agent-name": SAME},
+    ),
     ("/security/api-keys", {"name": SAME}),
     ("/projects", {"name": SAME}),
 ]
@@ -30,7 +35,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 OF_ALL = {"builtin", "environment"}
 """Sources of what every project has: built-in tools and models, those of the environment."""
 
-OF_PLATFORM = {"users:read", "audit:read"}
+OF_PLATFORM = {"users:read", "audit:read", "breakers:read"}
 """Scopes of admins, who look after all projects."""
 
 OF_PERSON = {"profile:read", "api-keys:read"}

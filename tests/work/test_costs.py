@@ -108,6 +108,7 @@ async def test_daily(client: httpx2.AsyncClient, people: People, spent: dict[str
         {"from": "2020-01-01", "to": "2022-01-01"},
         {"from": "2021-01-01", "to": "2020-01-01"},
         {"to": "0001-01-01"},
+        {"to": "-5.9e-08"},
         {"from": "9999-12-31"},
     ):
         assert (await client.get("/cost/daily", params=params)).status_code == 422, params

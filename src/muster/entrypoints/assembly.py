@@ -108,6 +108,7 @@ class Muster:
         app.state.approval_decided = self.running.approval_decided
         app.state.cost_journal = self.running.cost_journal
         app.state.intake = self.running.intake
+        app.state.evaluator = self.running.evaluator
         app.state.event_tail = self.event_tail
         app.state.follow_run = RunFollower(self.database, self.live, self.running.parts.blobs)
         app.state.audit = self.audit

@@ -8,8 +8,11 @@ from muster.domains.control.approvals.router import router as approvals
 from muster.domains.control.breakers.router import router as circuit_breakers
 from muster.domains.control.budgets.router import cost_router as cost_budget
 from muster.domains.control.budgets.router import router as budgets
+from muster.domains.control.incidents.router import router as incidents
+from muster.domains.control.policies.gate_router import gate_router
+from muster.domains.control.policies.router import router as policies
 from muster.domains.work.costs.router import router as costs
-from muster.domains.work.logs.router import copilot_router
+from muster.domains.work.logs.router import copilot_router, hot_router
 from muster.domains.work.logs.router import router as logs
 from muster.domains.work.runs.journal_router import logs_router, trace_router
 from muster.domains.work.runs.router import history_router
@@ -42,6 +45,7 @@ ROUTERS: list[Router] = [
     history_router,
     logs_router,
     trace_router,
+    hot_router,
     logs,
     copilot_router,
     approvals,
@@ -49,6 +53,9 @@ ROUTERS: list[Router] = [
     cost_budget,
     budgets,
     circuit_breakers,
+    incidents,
+    policies,
+    gate_router,
     live_events,  # before the events, whose `/events/{event_id}` would take its path
     root_live_events,
     events,

@@ -15,9 +15,11 @@ from muster.domains.control.approvals import Approval
 from muster.domains.control.breakers import BreakerCheck, Circuits
 from muster.domains.control.budgets import BudgetCheck
 from muster.domains.control.gate import Gate, standard_checks
+from muster.domains.control.policies import CompiledPolicies, Evaluator, Memories, PolicyCheck
 from muster.domains.work.costs import JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
+from muster.domains.work.oversight import JournalHistory, PolicyObserver
 from muster.domains.work.runs import (
     JOB_KIND,
     Detached,
@@ -88,6 +90,15 @@ class Running:
         self.budgets = BudgetCheck(database, live, self.cost_journal)
         self.circuits = Circuits(database, live, settings.breakers)
         self._breakers = BreakerCheck(self.circuits)
+        policies = CompiledPolicies(database, live)
+        self.memories = Memories(JournalHistory(database, blobs))
+        self.evaluator = Evaluator(database, policies, self.memories)
+        checks = [
+            *standard_checks(self._recent_calls),
+            PolicyCheck(database, policies, self.memories),
+            self.budgets,
+            self._breakers,
+        ]
         self.engine = (
             Engine(engine_options(settings, work=mode == "work"), database, live)
             if mode != "off"
@@ -100,14 +111,15 @@ class Running:
                 database, live, blobs, blob_threshold=settings.runs.blob_threshold_kb * 1024
             ),
             blobs=blobs,
-            gate=Gate([*standard_checks(self._recent_calls), self.budgets, self._breakers]),
+            gate=Gate(checks),
             models=models,
             tools=tools,
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
         self.approval_decided = Wakes(self.parts)
-        self.intake = Intake(database, self.parts.writer)
+        observer = PolicyObserver(database, policies, self.memories)
+        self.intake = Intake(database, self.parts.writer, observer)
 
     async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:
         async with self._database.read() as session:

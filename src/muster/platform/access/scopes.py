@@ -64,6 +64,11 @@ class Scope(StrEnum):
     BUDGETS_WRITE = "budgets:write"
     BREAKERS_READ = "breakers:read"
     BREAKERS_WRITE = "breakers:write"
+    INCIDENTS_READ = "incidents:read"
+    INCIDENTS_WRITE = "incidents:write"
+    INCIDENTS_REPORT = "incidents:report"
+    POLICIES_READ = "policies:read"
+    POLICIES_WRITE = "policies:write"
 
 
 _EVERYONE = frozenset(
@@ -100,6 +105,8 @@ _VIEWER = frozenset(
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
+        Scope.INCIDENTS_READ,
+        Scope.POLICIES_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -108,6 +115,7 @@ _OPERATOR = _VIEWER | {
     Scope.RUNS_EXECUTE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
+    Scope.INCIDENTS_WRITE,
 }
 _EDITOR = _OPERATOR | {
     Scope.SECRETS_WRITE,
@@ -116,6 +124,8 @@ _EDITOR = _OPERATOR | {
     Scope.AGENTS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.LOGS_WRITE,
+    Scope.INCIDENTS_REPORT,
+    Scope.POLICIES_WRITE,
 }
 
 PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
@@ -125,7 +135,14 @@ PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
     ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE, Scope.BUDGETS_WRITE},
 }
 
-AGENT_KEY_SCOPES = frozenset({Scope.AGENTS_REGISTER, Scope.LOGS_WRITE})
+AGENT_KEY_SCOPES = frozenset(
+    {
+        Scope.AGENTS_REGISTER,
+        Scope.LOGS_WRITE,
+        Scope.INCIDENTS_REPORT,
+        Scope.POLICIES_READ,
+    }
+)
 """All that a key of kind `agent` can ever do."""
 
 

@@ -56,7 +56,12 @@ class ForceOpen(In):
     """Why a circuit breaker is opened by hand."""
 
     reason: Annotated[
-        str | None, Field(max_length=500, description="Told to whoever is refused.")
+        str | None,
+        Field(
+            max_length=500,
+            description="Told to whoever is refused.",
+            examples=["Maintenance until noon."],
+        ),
     ] = None
 
 

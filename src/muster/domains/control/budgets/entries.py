@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from muster.domains.control.budgets.models import Budget, BudgetHold, BudgetUsage
 from muster.domains.control.budgets.rules import Line
@@ -75,7 +85,8 @@ _HOLD_IF_IT_FITS = _HOLD.where(
     _U.c.spent + _U.c.held + bindparam("amount") <= _LIMIT, _U.c.spent < _LIMIT
 )
 _STATE = select(_U.c.spent, _U.c.held, _LIMIT.label("limit")).where(*_HERE)
-_SETTLE: Any = (
+_GROWN: tuple[Any, ...] = (_U.c.spent, _U.c.alerted, _U.c.exceeded)
+_SETTLE: Executable = (
     update(_U)
     .where(*_HERE)
     .values(
@@ -83,7 +94,7 @@ _SETTLE: Any = (
         spent=_U.c.spent + bindparam("cost"),
         unpriced_calls=_U.c.unpriced_calls + bindparam("unpriced"),
     )
-    .returning(_U.c.spent, _U.c.alerted, _U.c.exceeded)
+    .returning(*_GROWN)
 )
 _THIS_HOLD = (
     _H.c.budget_id == bindparam("b"),
@@ -229,5 +240,5 @@ def _settle(connection: Connection, settlement: Settlement, line: Line) -> list[
         "cost": settlement.cost,
         "unpriced": int(settlement.unpriced),
     }
-    row = connection.execute(_SETTLE, values).one()
+    row: Row[Any] = connection.execute(_SETTLE, values).one()
     return [Growth(line, row.spent, row.alerted, row.exceeded)]

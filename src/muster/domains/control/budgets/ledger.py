@@ -7,6 +7,7 @@ hold stands, which is the safe side, and one that a crash swallows is made up fr
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,10 @@ from muster.kernel.db import Database
 from muster.kernel.logging import get_logger
 
 _MOST_AT_ONCE = 256
+_PATIENCE_S = 0.025
+"""How long settlements wait for a claim to share the commit of: the next step of the run brings
+one, often within milliseconds.
+"""
 
 Grown = Callable[[Sequence[Growth]], Awaitable[None]]
 """Told of the usages that settlements made larger."""
@@ -38,6 +43,7 @@ class Ledger:
         self._database, self._grown = database, grown
         self._waiting: list[Claim | Settlement] = []
         self._writer: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     async def claim(
         self, run_id: str, key: str, lines: Sequence[Line], amount: int
@@ -47,6 +53,7 @@ class Ledger:
         What is returned is the one budget that refuses, or those that only warn.
         """
         done: asyncio.Future[list[Refusal]] = asyncio.get_running_loop().create_future()
+        self._hurry.set()
         self._put(Claim(run_id=run_id, key=key, lines=lines, amount=amount, done=done))
         return await done
 
@@ -57,6 +64,7 @@ class Ledger:
     async def written(self) -> None:
         """Return when everything that was given so far is written."""
         while self._writer is not None and not self._writer.done():
+            self._hurry.set()
             await asyncio.shield(self._writer)
 
     def _put(self, entry: Claim | Settlement) -> None:
@@ -66,6 +74,8 @@ class Ledger:
 
     async def _write(self) -> None:
         while self._waiting:
+            if not any(isinstance(entry, Claim) for entry in self._waiting):
+                await self._wait_for_claim()
             entries = self._waiting[:_MOST_AT_ONCE]
             del self._waiting[:_MOST_AT_ONCE]
             try:
@@ -77,6 +87,12 @@ class Ledger:
             except Exception as error:  # noqa: BLE001 - handed to those who wait
                 for entry in entries:
                     self._failed(entry, error)
+
+    async def _wait_for_claim(self) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._hurry.wait()
 
     async def _write_alone(self, entry: Claim | Settlement) -> None:
         try:

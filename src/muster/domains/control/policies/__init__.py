@@ -1,9 +1,38 @@
 """Policies: what agents may do, judged before each step, over the whole course of a task."""
 
+from muster.domains.control.policies.check import PolicyCheck, target_of
+from muster.domains.control.policies.compiled import CompiledPolicies
+from muster.domains.control.policies.engine.context import RateQuery
+from muster.domains.control.policies.engine.memory import TaskMemory
+from muster.domains.control.policies.engine.policy_set import PolicySet
 from muster.domains.control.policies.engine.vocabulary import (
     NormalStep,
     VocabularyError,
     normalise,
 )
+from muster.domains.control.policies.evaluation import Evaluator
+from muster.domains.control.policies.judging import counted, counts_for, judge, violations_of
+from muster.domains.control.policies.memories import History, Memories, RecordedStep, as_if
+from muster.domains.control.policies.subjects import context_of
 
-__all__ = ["NormalStep", "VocabularyError", "normalise"]
+__all__ = [
+    "CompiledPolicies",
+    "Evaluator",
+    "History",
+    "Memories",
+    "NormalStep",
+    "PolicyCheck",
+    "PolicySet",
+    "RateQuery",
+    "RecordedStep",
+    "TaskMemory",
+    "VocabularyError",
+    "as_if",
+    "context_of",
+    "counted",
+    "counts_for",
+    "judge",
+    "normalise",
+    "target_of",
+    "violations_of",
+]

@@ -3,14 +3,27 @@
 A call whose price nobody knows is in no amount; each answer says how many those are.
 """
 
+import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from muster.kernel.schemas import Out, UtcTime
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _written_out(value: Any) -> Any:
+    """Refuse bare numbers, which could be seconds or milliseconds or a year."""
+    if isinstance(value, str) and not _ISO.match(value):
+        raise ValueError("must be a time such as 2026-11-01T00:00:00Z, or a day such as 2026-11-01")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_written_out)]
 
 Unpriced = Annotated[
     int,
@@ -27,9 +40,11 @@ class CostRange(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     since: Annotated[
-        datetime | None, Field(alias="from", description="Not before this moment.")
+        Moment | None, Field(alias="from", description="Not before this moment, or day in UTC.")
     ] = None
-    until: Annotated[datetime | None, Field(alias="to", description="Before this moment.")] = None
+    until: Annotated[
+        Moment | None, Field(alias="to", description="Before this moment, or day in UTC.")
+    ] = None
 
     @field_validator("since", "until")
     @classmethod

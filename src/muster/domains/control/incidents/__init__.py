@@ -1,0 +1,7 @@
+"""Incidents: what broke policies, counted while it repeats, and what people did about it."""
+
+from muster.domains.control.incidents.models import Incident, IncidentChange
+from muster.domains.control.incidents.reporting import report
+from muster.domains.control.incidents.violation import Violation
+
+__all__ = ["Incident", "IncidentChange", "Violation", "report"]

@@ -1,0 +1,120 @@
+"""What policies remember of runs, kept up to date from the journal and never beside it."""
+
+import asyncio
+import copy
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from muster.domains.control.policies.engine import (
+    NormalStep,
+    PolicySet,
+    RateQuery,
+    TaskMemory,
+)
+
+MAX_RUNS = 1_000
+"""How many runs are remembered at once; the journal tells the others again."""
+
+
+class RecordedStep(NamedTuple):
+    """A step of the journal: its number, the place in the run that it has, and what it was."""
+
+    seq: int
+    key: str
+    step: NormalStep
+
+
+class History(Protocol):
+    """Reads the journal for policies."""
+
+    async def steps(self, run_id: str, *, after: int) -> Sequence[RecordedStep]:
+        """Return the steps of a run with a number above `after`, in order."""
+        ...
+
+    async def run_of(self, project_id: str, agent_id: str, task_id: str) -> str | None:
+        """Return the run of an agent's task, by the agent's own id of it or by that of the run."""
+        ...
+
+    async def counts(self, agent_id: str, queries: Sequence[RateQuery]) -> dict[str, int]:
+        """Return how many steps an agent has recorded that each query asks for, by its key."""
+        ...
+
+
+@dataclass(slots=True)
+class Past:
+    """What is known of one run: its memory up to the step `seq`, and the steps under way.
+
+    A step under way was allowed and is not in the journal yet. `memory` is without those.
+    """
+
+    policies: PolicySet
+    memory: TaskMemory
+    seq: int = 0
+    under_way: dict[str, NormalStep] = field(default_factory=dict[str, NormalStep])
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def record(self, steps: Iterable[RecordedStep]) -> None:
+        """Take in what the journal has got."""
+        for recorded in steps:
+            self.memory.record(recorded.step)
+            self.seq = recorded.seq
+            self.under_way.pop(recorded.key.partition("~")[0], None)
+
+
+class Memories:
+    """The pasts of the runs that were judged last. One per process."""
+
+    def __init__(self, history: History, *, max_runs: int = MAX_RUNS) -> None:
+        self.history = history
+        self._max_runs = max_runs
+        self._pasts: OrderedDict[str, Past] = OrderedDict()
+
+    @asynccontextmanager
+    async def of(self, run_id: str, policies: PolicySet) -> AsyncGenerator[Past]:
+        """Yield the past of a run as it is remembered; nobody else has it meanwhile.
+
+        It may lag behind the journal: see `up_to_date`.
+        """
+        past = self._past(run_id, policies)
+        async with past.lock:
+            yield past
+
+    @asynccontextmanager
+    async def up_to_date(self, run_id: str, policies: PolicySet) -> AsyncGenerator[Past]:
+        """Yield the past of a run with all that the journal has; nobody else has it meanwhile."""
+        async with self.of(run_id, policies) as past:
+            past.record(await self.history.steps(run_id, after=past.seq))
+            yield past
+
+    def forget(self) -> None:
+        """Forget everything: the journal tells it again."""
+        self._pasts.clear()
+
+    def done(self, run_id: str, key: str) -> None:
+        """Take note that a step is not under way any more."""
+        past = self._pasts.get(run_id)
+        if past is not None:
+            past.under_way.pop(key, None)
+
+    def _past(self, run_id: str, policies: PolicySet) -> Past:
+        past = self._pasts.get(run_id)
+        if past is None or past.policies is not policies:
+            # Kept for other policies: it is told anew, but what is under way still is.
+            under_way = past.under_way if past else {}
+            past = Past(policies, policies.memory(), under_way=under_way)
+            self._pasts[run_id] = past
+        self._pasts.move_to_end(run_id)
+        while len(self._pasts) > self._max_runs:
+            self._pasts.popitem(last=False)
+        return past
+
+
+def as_if(memory: TaskMemory, steps: Iterable[NormalStep]) -> TaskMemory:
+    """Return a memory in which these steps have happened too; `memory` stays as it is."""
+    other = copy.copy(memory)
+    other.slots = memory.slots.copy()
+    other.longest_runs = memory.longest_runs.copy()
+    return other.replay(steps)
