@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from muster.domains.control.policies.models import Policy
+from muster.entrypoints.assembly import Muster
 from tests.support.people import People
 from tests.work.external_setting import Connect, agent_client, code, registered
 
@@ -183,3 +185,83 @@ async def test_agent_keys_get_what_binds_their_agents(people: People, connect: C
     assert (await mine.get(f"/policies/{foreign['id']}")).status_code == 404
     assert (await mine.post("/policies", json=PURPOSE)).status_code == 403
     assert await names(people, agent_key="invoices") == ["Off", "Own", "Every"]
+
+
+MANIFEST = """# SPDX-License-Identifier: Apache-2.0
+name: house-rules
+version: "1.0"
+policies:
+  - name: Says why
+    rule_type: field_not_empty
+    params: {field: purpose}
+    severity: high
+    scope: agent_registration
+  - name: Once
+    schema: "3"
+    rule_type: execution_max_steps
+    params: {kind: step.exec, max_steps: 1}
+    severity: critical
+    enforcement_point: step_execution
+"""
+
+
+async def test_a_manifest_comes_in_and_goes_out(people: People) -> None:
+    tried = await people.editor.post("/policies/import", json=_file(MANIFEST, dry_run=True))
+    assert tried.status_code == 201, tried.text
+    assert [p["policy_id"] for p in tried.json()["policies"]] == [None, None]
+    assert await names(people) == []
+    taken = await people.editor.post("/policies/import", json=_file(MANIFEST))
+    assert [p["name"] for p in taken.json()["policies"]] == ["Says why", "Once"]
+    kept = await people.viewer.get(f"/policies/{taken.json()['policies'][1]['policy_id']}")
+    assert (kept.json()["manifest_name"], kept.json()["manifest_version"]) == ("house-rules", "1.0")
+    again = await people.editor.post("/policies/import", json=_file(MANIFEST))
+    assert code(again) == (409, "manifest_imported")
+    again = await people.editor.post("/policies/import", json=_file(MANIFEST, replace=True))
+    assert (again.json()["replaced"], len(await names(people))) == (2, 2)
+
+    for schema, spelling in (("2", "step_type: step.exec"), ("3", "kind: step.exec")):
+        text = (await people.viewer.get("/policies/export", params={"schema": schema})).text
+        assert spelling in text
+        renamed = text.replace("muster-export", f"copy-{schema}")
+        answer = await people.editor.post("/policies/import", json=_file(renamed))
+        assert answer.status_code == 201, answer.text
+    assert len(await names(people)) == 8
+
+
+async def test_a_manifest_with_one_fault_makes_nothing(people: People) -> None:
+    for text, field, line in (
+        (MANIFEST.replace("critical", "severe"), "policies[1].severity", "(line 14)"),
+        (MANIFEST.replace("house-rules", "h" * 256), "name", "255"),
+        (MANIFEST.replace("name: Once", 'name: "a\\0"'), "policies[1].name", "NUL"),
+        (MANIFEST.replace("purpose", '"a\\0"'), "policies[0].params", "NUL"),
+        ("{", "manifest", "line"),
+    ):
+        answer = await people.editor.post("/policies/import", json=_file(text))
+        assert code(answer) == (422, "policy_invalid")
+        (error,) = answer.json()["errors"]
+        assert error["field"] == field
+        assert line in error["message"]
+    foreign = MANIFEST + "    agent_id: nobody\n"
+    for dry_run in (True, False):
+        answer = await people.editor.post("/policies/import", json=_file(foreign, dry_run=dry_run))
+        assert code(answer) == (422, "policy_invalid")
+    assert await names(people) == []
+    assert code(await people.viewer.get("/policies/export")) == (404, "nothing_to_export")
+
+
+async def test_a_policy_of_another_release_can_be_seen_and_removed(
+    people: People, muster: Muster, connect: Connect
+) -> None:
+    key = await agent_client(people.editor, connect)
+    await registered(key)
+    async with muster.database.write() as session:
+        fields = {**PURPOSE, "rule_type": "unheard_of", "version": 1}
+        session.add(Policy(project_id=people.project_id, **fields))
+    (policy,) = (await key.get("/policies", params={"agent_key": "invoices"})).json()
+    assert policy["params"] == PURPOSE["params"]
+    assert code(await people.viewer.get("/policies/export")) == (409, "policy_unreadable")
+    assert (await people.editor.delete(f"/policies/{policy['id']}")).status_code == 204
+
+
+def _file(text: str, **fields: Any) -> dict[str, Any]:
+    return {"manifest": text, **fields}

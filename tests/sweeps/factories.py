@@ -69,6 +69,26 @@ def _user(world: "World", _: str, __: dict[str, str]) -> str:
 _KEY = _posted("/security/api-keys", lambda: {"name": f"Key {new_id()}"})
 _ACCOUNT = Factory(_user, shared="accounts are of the whole platform")
 
+def policy() -> dict[str, Any]:
+    """A policy that nothing breaks."""
+    return {
+        "name": f"Policy {new_id()}",
+        "rule_type": "execution_max_steps",
+        "params": {"step_type": "step.model", "max_steps": 1000},
+        "severity": "low",
+        "scope": "step_execution",
+    }
+
+
+def _incident(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    broken = {"policy_name": "Policy", "severity": "low"}
+    body = {"agent_id": agent, "action": "warn", "violations": [broken]}
+    answer = world.call("POST", BASE + "/incidents", person, json=body)
+    assert answer.status == 201, f"POST /incidents: {answer}"
+    return str(answer.json()["incidents"][0]["id"])
+
+
 FACTORIES: dict[str, Factory] = {
     "/security/api-keys/{key_id}": Factory(_KEY),
     "/auth/api-keys/{key_id}": Factory(_KEY),
@@ -104,6 +124,8 @@ FACTORIES: dict[str, Factory] = {
     "/approvals/{approval_id}": Factory(
         _posted("/approvals", lambda: {"title": f"Approval {new_id()}"})
     ),
+    "/policies/{policy_id}": Factory(_posted("/policies", policy)),
+    "/incidents/{incident_id}": Factory(_incident),
     "/budgets/{budget_id}": Factory(
         _posted(
             "/budgets",

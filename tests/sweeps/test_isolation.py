@@ -8,12 +8,21 @@ import pytest
 
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import OPERATIONS, Operation, each, resolved
-from tests.sweeps.factories import BASE
+from tests.sweeps.factories import BASE, policy
 from tests.sweeps.world import World
 
 SAME = "The same name"
 BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/agents", {"name": SAME, "key": "same", "llm": "builtin/extractive"}),
+    (
+        "/incidents",
+        {
+            "agent_id": "same",
+            "action": "warn",
+            "violations": [{"policy_name": SAME, "severity": "low"}],
+        },
+    ),
+    ("/policies", {**policy(), "name": SAME}),
     ("/api-keys", {"name": SAME, "value": "the same value"}),
     ("/models", {"name": "same", "provider": "openai"}),
     (

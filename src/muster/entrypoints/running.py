@@ -91,11 +91,11 @@ class Running:
         self.circuits = Circuits(database, live, settings.breakers)
         self._breakers = BreakerCheck(self.circuits)
         policies = CompiledPolicies(database, live)
-        self.memories = Memories(JournalHistory(database, blobs))
-        self.evaluator = Evaluator(database, policies, self.memories)
+        memories = Memories(JournalHistory(database, blobs))
+        self.evaluator = Evaluator(database, policies, memories)
         checks = [
             *standard_checks(self._recent_calls),
-            PolicyCheck(database, policies, self.memories),
+            PolicyCheck(database, policies, memories),
             self.budgets,
             self._breakers,
         ]
@@ -118,7 +118,7 @@ class Running:
             workspaces=settings.data_dir / "workspaces",
         )
         self.approval_decided = Wakes(self.parts)
-        observer = PolicyObserver(database, policies, self.memories)
+        observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer)
 
     async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:

@@ -86,7 +86,7 @@ _HOLD_IF_IT_FITS = _HOLD.where(
 )
 _STATE = select(_U.c.spent, _U.c.held, _LIMIT.label("limit")).where(*_HERE)
 _GROWN: tuple[Any, ...] = (_U.c.spent, _U.c.alerted, _U.c.exceeded)
-_SETTLE: Executable = (
+_SETTLE: Executable = (  # pyright: ignore[reportUnknownVariableType]
     update(_U)
     .where(*_HERE)
     .values(

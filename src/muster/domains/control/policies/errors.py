@@ -17,3 +17,11 @@ class PolicyTrialRefused(Forbidden):
 
 class PolicyUnreadable(Conflict):
     code, title = "policy_unreadable", "A stored policy cannot be read by this release"
+
+
+class ManifestImported(Conflict):
+    code, title = "manifest_imported", "A manifest of this name was imported already"
+
+
+class NothingToExport(NotFound):
+    code, title = "nothing_to_export", "The project has no policy"

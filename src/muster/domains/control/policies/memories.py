@@ -89,10 +89,6 @@ class Memories:
             past.record(await self.history.steps(run_id, after=past.seq))
             yield past
 
-    def forget(self) -> None:
-        """Forget everything: the journal tells it again."""
-        self._pasts.clear()
-
     def done(self, run_id: str, key: str) -> None:
         """Take note that a step is not under way any more."""
         past = self._pasts.get(run_id)

@@ -14,12 +14,11 @@ _MOST_NAMED = 5
 
 def written(policy: Policy) -> dict[str, Any]:
     """Return a stored policy as somebody would write it, in the spelling of its generation."""
-    schema = cast("Schema", policy.generation)
     return {
         "name": policy.name,
         "description": policy.description,
         "rule_type": policy.rule_type,
-        "params": engine.spell_params(policy.rule_type, policy.params, schema),
+        "params": _spelled(policy),
         "severity": policy.severity,
         "scope": policy.scope,
         "enabled": policy.enabled,
@@ -29,6 +28,14 @@ def written(policy: Policy) -> dict[str, Any]:
         "environments": policy.environments,
         "risk_classification": policy.risk_classification,
     }
+
+
+def _spelled(policy: Policy) -> dict[str, Any]:
+    schema = cast("Schema", policy.generation)
+    try:
+        return engine.spell_params(policy.rule_type, policy.params, schema)
+    except KeyError:  # a rule or a parameter of another release is shown as it is
+        return policy.params
 
 
 def judged_by(policy: Policy) -> engine.Policy:

@@ -1,12 +1,14 @@
 """Queries on policies."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.control.policies.engine import Context, PolicyInvalid
 from muster.domains.control.policies.errors import PolicyNotFound
 from muster.domains.control.policies.models import Policy, PolicyVersion
 from muster.domains.control.policies.notation import judged_by
@@ -15,6 +17,9 @@ from muster.domains.control.policies.subjects import context_of
 from muster.kernel.db import Repository
 from muster.kernel.paging import ListParams, Rows, page_of, paginate
 from muster.platform.access import Caller, CallerKind
+from muster.platform.projects import Project
+
+_OLDEST = (Policy.created_at, Policy.id)
 
 
 class PolicyRepository(Repository[Policy]):
@@ -58,11 +63,28 @@ class PolicyRepository(Repository[Policy]):
         newest = query.order_by(Policy.created_at.desc(), Policy.id.desc())
         context = context_of(agent.id, agent.spec)
         binding = [
-            policy
-            for policy in await self.session.scalars(newest)
-            if replace(judged_by(policy), enabled=True).applies_to(context)
+            policy for policy in await self.session.scalars(newest) if _binds(policy, context)
         ]
         return page_of(binding, params.paged)
+
+    async def all(self) -> Sequence[Policy]:
+        """Return every policy, oldest first."""
+        return (await self.session.scalars(self.query().order_by(*_OLDEST))).all()
+
+    async def of_manifest(self, name: str) -> Sequence[Policy]:
+        """Return what a manifest has made."""
+        return await self._made(Policy.manifest_name == name)
+
+    async def of_template(self, template_id: str, agent_id: str | None) -> Sequence[Policy]:
+        """Return what a template has made for an agent, or for every one."""
+        bound = Policy.agent_id.is_(None) if agent_id is None else Policy.agent_id == agent_id
+        return await self._made(Policy.source_template == template_id, bound)
+
+    async def _made(self, *by: ColumnElement[bool]) -> Sequence[Policy]:
+        # The project is held, so that of two who make the same only one makes it.
+        project = select(Project.id).where(Project.id == self.project_id)
+        await self.session.execute(project.with_for_update(key_share=True))
+        return (await self.session.scalars(self.query().where(*by).order_by(*_OLDEST))).all()
 
     async def held(self, policy_id: str) -> Policy:
         """Return a policy that nobody else changes until the unit of work ends."""
@@ -84,3 +106,11 @@ class PolicyRepository(Repository[Policy]):
             sort=(PolicyVersion.version, True),
             tiebreak=PolicyVersion.policy_id,
         )
+
+
+def _binds(policy: Policy, context: Context) -> bool:
+    """Whether a policy is about an agent; one that cannot be read is about everybody."""
+    try:
+        return replace(judged_by(policy), enabled=True).applies_to(context)
+    except PolicyInvalid:
+        return True

@@ -4,10 +4,23 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
 
 from muster.domains.catalogue.agents import AgentNotFound
 from muster.domains.control.policies.catalogue import rules
-from muster.domains.control.policies.errors import PolicyNotFound, PolicyRefused
+from muster.domains.control.policies.errors import (
+    ManifestImported,
+    NothingToExport,
+    PolicyNotFound,
+    PolicyRefused,
+    PolicyUnreadable,
+)
+from muster.domains.control.policies.manifest_schemas import (
+    ExportParams,
+    ManifestImport,
+    ManifestReceipt,
+)
+from muster.domains.control.policies.manifests import ManifestService
 from muster.domains.control.policies.models import PolicyVersion
 from muster.domains.control.policies.schemas import (
     PolicyCreate,
@@ -39,6 +52,22 @@ async def _writer(connection: HTTPConnection, caller: CanWrite, session: Writing
 
 Reader = Annotated[PolicyService, Depends(_reader)]
 Writer = Annotated[PolicyService, Depends(_writer)]
+
+
+async def _manifest_reader(
+    connection: HTTPConnection, session: Reading, caller: CanRead
+) -> ManifestService:
+    return ManifestService(session, caller, connection.app.state.live)
+
+
+async def _manifest_writer(
+    connection: HTTPConnection, caller: CanWrite, session: Writing
+) -> ManifestService:
+    return ManifestService(session, caller, connection.app.state.live)
+
+
+ManifestReader = Annotated[ManifestService, Depends(_manifest_reader)]
+ManifestWriter = Annotated[ManifestService, Depends(_manifest_writer)]
 
 
 @router.get(
@@ -76,6 +105,31 @@ async def list_policy_rules(caller: CanRead) -> list[RuleOut]:
     """List the rules that policies can name, with what they take."""
     del caller
     return rules()
+
+
+@router.post("/import", status_code=201, responses=problems(PolicyRefused, ManifestImported))
+async def import_policies(manifests: ManifestWriter, body: ManifestImport) -> ManifestReceipt:
+    """Make the policies of a manifest, in one commit: all of them, or none.
+
+    What is wrong is named with its place and line in the file.
+    """
+    return await manifests.take_in(body)
+
+
+@router.get(
+    "/export",
+    response_class=PlainTextResponse,
+    responses={
+        200: {"content": {"application/yaml": {}}},
+        **problems(NothingToExport, PolicyUnreadable),
+    },
+)
+async def export_policies(
+    manifests: ManifestReader, params: Annotated[ExportParams, Query()]
+) -> PlainTextResponse:
+    """Get all policies of the project as a manifest that `import` reads."""
+    text = await manifests.give_out(params.generation)
+    return PlainTextResponse(text, media_type="application/yaml")
 
 
 @router.get("/{policy_id}", responses=problems(PolicyNotFound))

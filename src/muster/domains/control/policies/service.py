@@ -28,8 +28,6 @@ from muster.kernel.paging import ListParams, Rows
 from muster.platform import events
 from muster.platform.access import Caller
 
-_PLACES = {"scope": "enforcement_point", "environments": "environment"}
-
 
 class PolicyService:
     """Use cases of policies, for one caller."""
@@ -55,7 +53,7 @@ class PolicyService:
 
     async def add(self, policy: engine.Policy, **origin: str | None) -> Policy:
         """Store a policy that was read, with where it comes from."""
-        await self._require_agent(policy.agent_id)
+        await self.require_agent(policy.agent_id)
         stored = await self._policies.add(**columns(policy), **origin, version=1)
         self._keep_version(stored)
         fact = PolicyCreated(
@@ -77,7 +75,7 @@ class PolicyService:
         before = written(policy)
         after = columns(read({**before, **raw}))
         if after["agent_id"] != policy.agent_id:
-            await self._require_agent(after["agent_id"])
+            await self.require_agent(after["agent_id"])
         changed = sorted(name for name, value in after.items() if getattr(policy, name) != value)
         if not changed:
             return present(policy)
@@ -132,7 +130,8 @@ class PolicyService:
             )
         )
 
-    async def _require_agent(self, agent_id: str | None) -> None:
+    async def require_agent(self, agent_id: str | None) -> None:
+        """Raise `PolicyRefused` unless the project has this agent."""
         if agent_id is None:
             return
         agent = await self._session.get(Agent, agent_id)
