@@ -5,7 +5,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from muster.domains.control.policies import CompiledPolicies, Memories
 from muster.domains.control.policies.models import Policy
+from muster.domains.work.logs import LogAgent
+from muster.domains.work.logs.translation import read_step
+from muster.domains.work.oversight import JournalHistory, PolicyObserver
 from muster.entrypoints.assembly import Muster
 from tests.support.people import People
 from tests.work.external_setting import Connect, agent_client, code, logged, registered
@@ -92,6 +96,7 @@ async def test_a_given_profile(people: People) -> None:
         ({"agent": "x", "step": READ, "history": []}, "history"),
         ({"agent": "x", "step": READ, "scope": "agent_registration"}, "step"),
         ({"step": READ}, "agent"),
+        ({"step": READ, "context": {"now": "0001-01-01T00:00:00+14:00"}}, "context.now"),
     ],
 )
 async def test_what_cannot_be_judged_is_named(
@@ -198,6 +203,9 @@ async def test_a_policy_of_another_release_stops_all(
         session.add(Policy(project_id=people.project_id, **fields))
     answer = await key.post("/gate/evaluate", json={"agent": agent, "step": READ})
     assert code(answer) == (409, "policy_unreadable")
+    period = {"since": "2020-01-01T00:00:00"}
+    answer = await people.editor.post("/policies/dry-run", json=period)
+    assert code(answer) == (409, "policy_unreadable")
     assert (await logged(key, agent))["incidents"] == []
 
 
@@ -258,3 +266,76 @@ async def test_gates_of_the_first_generation_open_what_they_opened(
     # For other policies the past is told again, from the journal.
     await stored(people, **END)
     assert (await asked(key, **body))["action"] == "allow"
+
+
+async def test_steps_that_were_looked_at_before_are_observed_all_the_same(
+    people: People, connect: Connect, muster: Muster
+) -> None:
+    key = await agent_client(people.editor, connect)
+    agent = await registered(key)
+    await stored(people)
+    for _ in range(3):
+        first = await logged(key, agent)
+    task = {"agent": agent, "step": READ, "context": {"task_id": "t-1"}}
+    assert (await asked(key, **task))["action"] == "block"
+    # As if the process had been asked about the task before it came to observe the last step.
+    observer = PolicyObserver(muster.database, *_parts(muster))
+    who = LogAgent(
+        id=agent,
+        project_id=people.project_id,
+        key="invoices",
+        name="Invoices",
+        environment="development",
+        version=1,
+    )
+    step = read_step({**READ, "task_id": "t-1"}, agent)
+    late = [(first["last_seq"] + 1, step)]
+    logs = (await people.viewer.get("/logs/tasks/t-1")).json()["items"]
+    run_id = logs[0]["execution_id"]
+    (told,) = await observer.observe(who, run_id, late, None)
+    assert told["policy_name"] == "Two at most"
+    earlier = [(first["last_seq"], step)]
+    (again,) = await observer.observe(who, run_id, earlier, None)
+    assert (again["seq"], again["message"]) == (first["last_seq"], told["message"])
+
+
+def _parts(muster: Muster) -> tuple[CompiledPolicies, Memories]:
+    history = JournalHistory(muster.database, muster.running.parts.blobs)
+    return CompiledPolicies(muster.database, muster.live), Memories(history)
+
+
+async def test_stored_runs_are_judged_again(people: People, connect: Connect) -> None:
+    key = await agent_client(people.editor, connect)
+    agent = await registered(key)
+    for task in ("a", "b"):
+        for _ in range(3):
+            await logged(key, agent, task_id=task)
+    await logged(key, agent, task_id="b", status="blocked")
+    period = {"since": "2020-01-01T00:00:00Z"}
+
+    async def judged(**body: Any) -> dict[str, Any]:
+        answer = await people.editor.post("/policies/dry-run", json={**period, **body})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    empty = await judged()
+    assert (empty["runs"], empty["steps"], empty["findings"]) == (2, 6, [])
+    rate = {
+        **MOST,
+        "name": "Rarely",
+        "rule_type": "cross_execution_rate_limit",
+        "params": {"step_type": "step.resource", "max_count": 2, "window_minutes": 60},
+    }
+    tried = await judged(policies=[MOST, rate])
+    assert (tried["blocked"], tried["skipped"], tried["has_more"]) == (2, ["Rarely"], False)
+    (one, other) = tried["findings"]
+    assert one["execution_id"] != other["execution_id"]
+    assert (one["action"], one["policy_name"], one["agent_id"]) == ("block", "Two at most", agent)
+    await stored(people)
+    assert (await judged(limit=1))["has_more"] is True
+    assert (await judged(limit=1))["blocked"] == 1
+    assert (await judged(agent_id="nobody"))["runs"] == 0
+    assert (await judged(until="2020-01-02T00:00:00Z"))["runs"] == 0
+    assert (await people.viewer.get("/incidents")).json()["items"] == []
+    answer = await people.viewer.post("/policies/dry-run", json=period)
+    assert answer.status_code == 403

@@ -57,9 +57,9 @@ async def test_a_sound_export(path: Path, key: PublicKey, people: People) -> Non
     assert SOUND in result.stdout
     assert "not verified" not in result.output
     assert people.project_id in result.stdout
-    assert f"signed by    {key.name} ({key.id})" in result.stdout
-    assert "checkpoints  2 right" in result.stdout
-    assert "run journals" not in result.stdout
+    assert f"signed by     {key.name} ({key.id})" in result.stdout
+    assert "checkpoints   2 right" in result.stdout
+    assert "run journals  5 heads anchored" in result.stdout
 
 
 async def test_without_a_key_it_says_that_the_key_is_not_verified(path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_without_a_key_it_says_that_the_key_is_not_verified(path: Path) ->
 
     assert result.exit_code == 0
     assert SOUND in result.stdout
-    assert "key          from the export: NOT VERIFIED" in result.stdout
+    assert "key           from the export: NOT VERIFIED" in result.stdout
     assert "is not verified" in result.stderr
 
 
@@ -89,7 +89,7 @@ async def test_keys_are_taken_in_many_forms(
         file.write_text(text)
         result = call(str(path), "--public-key", str(file))
         assert result.exit_code == 0, result.output
-        assert "key          given" in result.stdout
+        assert "key           given" in result.stdout
     other = PublicKey.of(bytes(32)).base64
     assert call(str(path), "-k", other, "-k", key.base64).exit_code == 0
     refused = call(str(path), "-k", other)

@@ -29,6 +29,13 @@ EXCEPTIONS = {
     ("tests/support/postgres_binaries.py", "an absolute path of somebody's machine"): (
         "the folder where a package system puts its programs"
     ),
+    (
+        "src/muster/domains/control/policies/engine/paths.py",
+        "an absolute path of somebody's machine",
+    ): "where systems keep the home folders of people",
+    ("tests/control/test_rules_agent.py", "an absolute path of somebody's machine"): (
+        "paths that agents name"
+    ),
 }
 
 # What git ignores, for a copy of the project that is no checkout.

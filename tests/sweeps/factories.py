@@ -69,6 +69,7 @@ def _user(world: "World", _: str, __: dict[str, str]) -> str:
 _KEY = _posted("/security/api-keys", lambda: {"name": f"Key {new_id()}"})
 _ACCOUNT = Factory(_user, shared="accounts are of the whole platform")
 
+
 def policy() -> dict[str, Any]:
     """A policy that nothing breaks."""
     return {
@@ -125,6 +126,9 @@ FACTORIES: dict[str, Factory] = {
         _posted("/approvals", lambda: {"title": f"Approval {new_id()}"})
     ),
     "/policies/{policy_id}": Factory(_posted("/policies", policy)),
+    "/policy-templates/{template_id}": Factory(
+        lambda _, __, ___: "starter", shared="it ships with the product"
+    ),
     "/incidents/{incident_id}": Factory(_incident),
     "/budgets/{budget_id}": Factory(
         _posted(

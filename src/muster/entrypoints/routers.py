@@ -11,6 +11,7 @@ from muster.domains.control.budgets.router import router as budgets
 from muster.domains.control.incidents.router import router as incidents
 from muster.domains.control.policies.gate_router import gate_router
 from muster.domains.control.policies.router import router as policies
+from muster.domains.control.policies.templates_router import templates_router
 from muster.domains.work.costs.router import router as costs
 from muster.domains.work.logs.router import copilot_router, hot_router
 from muster.domains.work.logs.router import router as logs
@@ -55,6 +56,7 @@ ROUTERS: list[Router] = [
     circuit_breakers,
     incidents,
     policies,
+    templates_router,
     gate_router,
     live_events,  # before the events, whose `/events/{event_id}` would take its path
     root_live_events,

@@ -15,7 +15,13 @@ from muster.domains.control.approvals import Approval
 from muster.domains.control.breakers import BreakerCheck, Circuits
 from muster.domains.control.budgets import BudgetCheck
 from muster.domains.control.gate import Gate, standard_checks
-from muster.domains.control.policies import CompiledPolicies, Evaluator, Memories, PolicyCheck
+from muster.domains.control.policies import (
+    CompiledPolicies,
+    DryRuns,
+    Evaluator,
+    Memories,
+    PolicyCheck,
+)
 from muster.domains.work.costs import JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
@@ -91,7 +97,9 @@ class Running:
         self.circuits = Circuits(database, live, settings.breakers)
         self._breakers = BreakerCheck(self.circuits)
         policies = CompiledPolicies(database, live)
-        memories = Memories(JournalHistory(database, blobs))
+        history = JournalHistory(database, blobs)
+        memories = Memories(history)
+        self.dry_runs = DryRuns(policies, history)
         self.evaluator = Evaluator(database, policies, memories)
         checks = [
             *standard_checks(self._recent_calls),

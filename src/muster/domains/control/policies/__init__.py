@@ -2,6 +2,7 @@
 
 from muster.domains.control.policies.check import PolicyCheck, target_of
 from muster.domains.control.policies.compiled import CompiledPolicies
+from muster.domains.control.policies.dry_run import DryRuns
 from muster.domains.control.policies.engine.context import RateQuery
 from muster.domains.control.policies.engine.memory import TaskMemory
 from muster.domains.control.policies.engine.policy_set import PolicySet
@@ -12,18 +13,28 @@ from muster.domains.control.policies.engine.vocabulary import (
 )
 from muster.domains.control.policies.evaluation import Evaluator
 from muster.domains.control.policies.judging import counted, counts_for, judge, violations_of
-from muster.domains.control.policies.memories import History, Memories, RecordedStep, as_if
+from muster.domains.control.policies.memories import (
+    History,
+    Memories,
+    Past,
+    RecordedRun,
+    RecordedStep,
+    as_if,
+)
 from muster.domains.control.policies.subjects import context_of
 
 __all__ = [
     "CompiledPolicies",
+    "DryRuns",
     "Evaluator",
     "History",
     "Memories",
     "NormalStep",
+    "Past",
     "PolicyCheck",
     "PolicySet",
     "RateQuery",
+    "RecordedRun",
     "RecordedStep",
     "TaskMemory",
     "VocabularyError",

@@ -25,3 +25,7 @@ class ManifestImported(Conflict):
 
 class NothingToExport(NotFound):
     code, title = "nothing_to_export", "The project has no policy"
+
+
+class TemplateNotFound(NotFound):
+    code, title = "template_not_found", "There is no such policy template"

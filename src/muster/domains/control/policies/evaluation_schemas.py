@@ -8,13 +8,19 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from muster.domains.control.policies.engine import Action, Scope, Severity
 from muster.kernel.schemas import In
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 Text = Annotated[str | None, Field(max_length=2000)]
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    return moment
+def aware(moment: datetime | None) -> datetime | None:
+    """Return a moment with its zone; one without is meant as UTC."""
+    if moment is None:
+        return None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # A moment at the edge of the calendar has no place in other zones.
+    if not _FIRST_YEAR <= zoned.year <= _LAST_YEAR:
+        raise ValueError(f"must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return zoned
 
 
 class EvaluationContext(BaseModel):
@@ -47,7 +53,7 @@ class EvaluationContext(BaseModel):
     ] = None
     now: Annotated[
         datetime | None,
-        AfterValidator(_aware),
+        AfterValidator(aware),
         Field(description="The moment to judge at; the present one by default."),
     ] = None
     metadata: dict[str, Any] = {}

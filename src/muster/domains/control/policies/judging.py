@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from muster.domains.control.incidents import Violation
 from muster.domains.control.policies.engine import (
     Context,
@@ -21,13 +23,16 @@ _MOST_NAMED = 3
 
 
 async def counted(
-    history: History, policies: PolicySet, agent_id: str | None
+    history: History,
+    policies: PolicySet,
+    agent_id: str | None,
+    session: AsyncSession | None = None,
 ) -> dict[str, int] | None:
     """Return the counts that rate limits ask for; without any it costs nothing."""
     queries = policies.rate_queries
     if not queries or agent_id is None:
         return None
-    return await history.counts(agent_id, queries)
+    return await history.counts(agent_id, queries, session=session)
 
 
 def counts_for(query: RateQuery) -> Callable[[NormalStep], bool]:

@@ -3,10 +3,13 @@
 import asyncio
 import copy
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.control.policies.engine import (
     NormalStep,
@@ -20,25 +23,57 @@ MAX_RUNS = 1_000
 
 
 class RecordedStep(NamedTuple):
-    """A step of the journal: its number, the place in the run that it has, and what it was."""
+    """A step of the journal: its number, its place in the run, what it was, and when it ended."""
 
     seq: int
     key: str
     step: NormalStep
+    at: datetime | None = None
+
+
+class RecordedRun(NamedTuple):
+    """A run of the journal, with the definition of its agent that it was ruled by."""
+
+    id: str
+    agent_id: str
+    spec: Mapping[str, Any]
 
 
 class History(Protocol):
     """Reads the journal for policies."""
 
-    async def steps(self, run_id: str, *, after: int) -> Sequence[RecordedStep]:
-        """Return the steps of a run with a number above `after`, in order."""
+    async def steps(
+        self, run_id: str, *, after: int, session: AsyncSession | None = None
+    ) -> Sequence[RecordedStep]:
+        """Return the steps of a run with a number above `after`, in order.
+
+        Who holds a session reads by it, so that nobody waits for a second connection.
+        """
         ...
 
     async def run_of(self, project_id: str, agent_id: str, task_id: str) -> str | None:
         """Return the run of an agent's task, by the agent's own id of it or by that of the run."""
         ...
 
-    async def counts(self, agent_id: str, queries: Sequence[RateQuery]) -> dict[str, int]:
+    async def runs(
+        self,
+        project_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        agent_id: str | None,
+        limit: int,
+    ) -> Sequence[RecordedRun]:
+        """Return runs of agents that were made in a period, newest first."""
+        ...
+
+    async def counts(
+        self,
+        agent_id: str,
+        queries: Sequence[RateQuery],
+        *,
+        session: AsyncSession | None = None,
+    ) -> dict[str, int]:
         """Return how many steps an agent has recorded that each query asks for, by its key."""
         ...
 

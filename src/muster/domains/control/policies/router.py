@@ -8,6 +8,8 @@ from starlette.responses import PlainTextResponse
 
 from muster.domains.catalogue.agents import AgentNotFound
 from muster.domains.control.policies.catalogue import rules
+from muster.domains.control.policies.dry_run import DryRuns
+from muster.domains.control.policies.dry_run_schemas import DryRunReport, DryRunRequest
 from muster.domains.control.policies.errors import (
     ManifestImported,
     NothingToExport,
@@ -130,6 +132,18 @@ async def export_policies(
     """Get all policies of the project as a manifest that `import` reads."""
     text = await manifests.give_out(params.generation)
     return PlainTextResponse(text, media_type="application/yaml")
+
+
+@router.post("/dry-run", responses=problems(PolicyRefused, PolicyUnreadable))
+async def dry_run_policies(
+    connection: HTTPConnection, caller: CanWrite, body: DryRunRequest
+) -> DryRunReport:
+    """Judge the newest runs of a period again: what would have been blocked, step by step.
+
+    By the stored enabled policies, or by `policies` that are not stored. Nothing is recorded.
+    """
+    dry_runs: DryRuns = connection.app.state.dry_runs
+    return await dry_runs.run(caller, body)
 
 
 @router.get("/{policy_id}", responses=problems(PolicyNotFound))

@@ -152,11 +152,15 @@ class PolicyList(ListParams):
         ),
     ] = None
     scope: Annotated[
-        Scope | None, Field(validation_alias=AliasChoices("scope", "enforcement_point"))
+        Scope | None,
+        Field(
+            description="Only those judged then.",
+            validation_alias=AliasChoices("scope", "enforcement_point"),
+        ),
     ] = None
-    enabled: bool | None = None
-    severity: Severity | None = None
-    rule_type: Annotated[str | None, Field(max_length=64)] = None
+    enabled: Annotated[bool | None, Field(description="Only those that hold, or do not.")] = None
+    severity: Annotated[Severity | None, Field(description="Only those of this severity.")] = None
+    rule_type: Annotated[str | None, Field(max_length=64, description="Only this rule.")] = None
     search: Annotated[
         str | None, Field(max_length=200, description="Name or description contains.")
     ] = None

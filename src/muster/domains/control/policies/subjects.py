@@ -1,6 +1,7 @@
 """Whom policies are about: what is known of an agent, never what it says in a step."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, or_, select
@@ -18,8 +19,9 @@ def context_of(
     *,
     task_id: str | None = None,
     counts: Mapping[str, int] | None = None,
+    now: datetime | None = None,
 ) -> Context:
-    """Return what is known of an agent by its definition, at this moment.
+    """Return what is known of an agent by its definition, at this moment or at `now`.
 
     The tools of an agent that is run here are those that it was given. `project_root` is read from
     its `metadata`.
@@ -28,7 +30,7 @@ def context_of(
     root = metadata.get("project_root")
     return Context(
         agent_id=agent_id or "",
-        now=clock.now(),
+        now=now or clock.now(),
         task_id=task_id,
         environment=spec.get("environment"),
         risk_classification=spec.get("risk_classification"),

@@ -1,14 +1,18 @@
 """The journal as policies read it."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.catalogue.agents import Agent
 from muster.domains.control.policies import (
     NormalStep,
     RateQuery,
+    RecordedRun,
     RecordedStep,
     counts_for,
     normalise,
@@ -43,15 +47,17 @@ class JournalHistory:
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         self._database, self._blobs = database, blobs
 
-    async def steps(self, run_id: str, *, after: int) -> Sequence[RecordedStep]:
+    async def steps(
+        self, run_id: str, *, after: int, session: AsyncSession | None = None
+    ) -> Sequence[RecordedStep]:
         """Return the steps of a run with a number above `after`, in order."""
         found: list[RecordedStep] = []
         while True:
-            async with self._database.read() as session:
-                rows = await JournalReader(session).steps(run_id, after=after, limit=_PAGE)
+            async with self._reading(session) as unit:
+                rows = await JournalReader(unit).steps(run_id, after=after, limit=_PAGE)
             for row in rows:
                 step = await normal_of(row, self._blobs)
-                found.append(RecordedStep(row.seq, row.key, step))
+                found.append(RecordedStep(row.seq, row.key, step, row.ended_at))
             if len(rows) < _PAGE:
                 return found
             after = rows[-1].seq
@@ -70,17 +76,59 @@ class JournalHistory:
         async with self._database.read() as session:
             return await session.scalar(query.limit(1))
 
-    async def counts(self, agent_id: str, queries: Sequence[RateQuery]) -> dict[str, int]:
-        """Return how many steps an agent has recorded that each query asks for, by its key."""
-        return {query.key: await self._count(agent_id, query) for query in queries}
+    async def runs(
+        self,
+        project_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        agent_id: str | None,
+        limit: int,
+    ) -> Sequence[RecordedRun]:
+        """Return runs of agents that were made in a period, newest first.
 
-    async def _count(self, agent_id: str, query: RateQuery) -> int:
+        The definition is that of the run; an agent that runs elsewhere has only its present one.
+        """
+        query = (
+            select(Run.id, Run.agent_id, Run.snapshot, Agent.spec)
+            .join(Agent, Agent.id == Run.agent_id)
+            .where(Run.project_id == project_id, Run.created_at >= since, Run.created_at < until)
+            .order_by(Run.created_at.desc(), Run.id.desc())
+        )
+        if agent_id is not None:
+            query = query.where(Run.agent_id == agent_id)
+        async with self._database.read() as session:
+            rows = (await session.execute(query.limit(limit))).all()
+        return [
+            RecordedRun(row.id, row.agent_id, row.snapshot.get("agent") or row.spec) for row in rows
+        ]
+
+    async def counts(
+        self,
+        agent_id: str,
+        queries: Sequence[RateQuery],
+        *,
+        session: AsyncSession | None = None,
+    ) -> dict[str, int]:
+        """Return how many steps an agent has recorded that each query asks for, by its key."""
+        return {query.key: await self._count(agent_id, query, session) for query in queries}
+
+    @asynccontextmanager
+    async def _reading(self, session: AsyncSession | None) -> AsyncGenerator[AsyncSession]:
+        """Yield the session that there is, or one of its own."""
+        if session is not None:
+            yield session
+            return
+        async with self._database.read() as own:
+            yield own
+
+    async def _count(self, agent_id: str, query: RateQuery, session: AsyncSession | None) -> int:
         since = clock.now() - timedelta(minutes=query.window_minutes)
         asked = (Step.agent_id == agent_id, Step.kind == query.kind, Step.ended_at >= since)
-        async with self._database.read() as session:
+        async with self._reading(session) as unit:
             if not query.property_filter:
-                return await session.scalar(select(func.count()).where(*asked)) or 0
-            rows = (await session.execute(select(*Step.__table__.columns).where(*asked))).all()
+                return await unit.scalar(select(func.count()).where(*asked)) or 0
+            rows = (await unit.execute(select(*Step.__table__.columns).where(*asked))).all()
         steps = [await normal_of(row, self._blobs) for row in rows]
         return sum(map(counts_for(query), steps))
 

@@ -14,7 +14,9 @@ from muster.domains.control.incidents import Violation
 from muster.domains.control.policies import (
     CompiledPolicies,
     Memories,
+    Past,
     PolicySet,
+    RecordedStep,
     TaskMemory,
     as_if,
     context_of,
@@ -70,8 +72,8 @@ class PolicyObserver:
         session: AsyncSession | None,
     ) -> list[Violation]:
         first, spec = steps[0][0], await self._spec(agent, session)
-        counts = await counted(self._memories.history, policies, agent.id)
-        rates = _Rates(policies, counts, steps, stored=session is None)
+        counts = await counted(self._memories.history, policies, agent.id, session)
+        rates = _Rates(policies, counts, steps)
         task_id = await self._task_id(run_id, steps, session)
         context = context_of(agent.id, spec, task_id=task_id)
         facts = {
@@ -83,13 +85,13 @@ class PolicyObserver:
         }
         found: list[Violation] = []
         async with self._memories.of(run_id, policies) as past:
-            if past.seq < first:
-                earlier = await self._memories.history.steps(run_id, after=past.seq)
+            if past.seq < first - 1:
+                earlier = await self._steps(run_id, past.seq, session)
                 past.record(step for step in earlier if step.seq < first)
             memory = past.memory
             if session is not None or past.seq >= first:
                 # Steps that are not committed may never be; and later ones are no past of these.
-                memory = await self._before(run_id, policies, past.seq, first, memory)
+                memory = await self._before(run_id, past, first, session)
             for seq, logged in steps:
                 step = logged.normal
                 verdict = judge(policies, memory, step, replace(context, **rates.at(seq)))
@@ -101,13 +103,18 @@ class PolicyObserver:
         return found
 
     async def _before(
-        self, run_id: str, policies: PolicySet, seq: int, first: int, memory: TaskMemory
+        self, run_id: str, past: Past, first: int, session: AsyncSession | None
     ) -> TaskMemory:
         """Return a memory of its own of what was before the step `first`."""
-        if seq < first:
-            return as_if(memory, ())
-        earlier = await self._memories.history.steps(run_id, after=0)
-        return policies.memory(step.step for step in earlier if step.seq < first)
+        if past.seq < first:
+            return as_if(past.memory, ())
+        earlier = await self._steps(run_id, 0, session)
+        return past.policies.memory(step.step for step in earlier if step.seq < first)
+
+    async def _steps(
+        self, run_id: str, after: int, session: AsyncSession | None
+    ) -> Sequence[RecordedStep]:
+        return await self._memories.history.steps(run_id, after=after, session=session)
 
     async def _spec(self, agent: LogAgent, session: AsyncSession | None) -> Mapping[str, Any]:
         key = agent.id, agent.version
@@ -159,9 +166,8 @@ class _Rates:
 
     Args:
         policies: The policies.
-        counts: The counts of the journal as it is now.
+        counts: The counts of the journal, which has these steps already.
         steps: The steps.
-        stored: Whether the journal counts them already.
     """
 
     def __init__(
@@ -169,8 +175,6 @@ class _Rates:
         policies: PolicySet,
         counts: Mapping[str, int] | None,
         steps: Numbered,
-        *,
-        stored: bool,
     ) -> None:
         self._counts: dict[str, int] = dict(counts or {})
         self._counted: dict[str, set[int]] = {}
@@ -178,8 +182,7 @@ class _Rates:
             test = counts_for(query)
             numbers = {seq for seq, logged in steps if test(logged.normal)}
             self._counted[query.key] = numbers
-            if stored:
-                self._counts[query.key] = max(0, self._counts[query.key] - len(numbers))
+            self._counts[query.key] = max(0, self._counts[query.key] - len(numbers))
 
     def at(self, seq: int) -> dict[str, Any]:
         """Return the part of the context that says how many there were before a step."""

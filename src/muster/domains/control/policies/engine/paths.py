@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"[~$%]")
 def is_within(path: str, root: str) -> bool:
     """Whether `path`, taken from `root` when it is relative, does not leave `root`.
 
-    The home folder is read off the root (`/home/ann/project` gives `/home/ann`); a path from
+    The home folder is read off the root (of `/Users/ann/project` it is `/Users/ann`); a path from
     the home is outside when the root does not show it, and so is one that begins with another
     variable or another's home, since nobody knows here where it leads.
     """
