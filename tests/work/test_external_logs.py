@@ -145,8 +145,8 @@ async def test_what_runs_show_works_for_external_ones(
 
     for verb in ("stop", "force-stop", "resume", "retry", "fork"):
         body = {"from_seq": 1} if verb == "fork" else {}
-        kwargs = {} if verb == "force-stop" else {"json": body}
-        refused = await people.operator.post(f"/executions/{run_id}/{verb}", **kwargs)
+        sent = None if verb == "force-stop" else body
+        refused = await people.operator.post(f"/executions/{run_id}/{verb}", json=sent)
         assert code(refused) == (409, "run_is_external"), verb
     closed = await people.operator.post(f"/executions/{run_id}/cancel")
     assert closed.json()["status"] == "cancelled"

@@ -154,6 +154,7 @@ async def test_a_changed_row_is_named(
     muster: Muster, people: People, agent: httpx2.AsyncClient, column: str, value: object
 ) -> None:
     agent_id = await registered(agent)
+    run_id = ""
     for _ in range(3):
         run_id = (await logged(agent, agent_id, input={"a": 1}))["execution_id"]
     async with muster.database.write() as session:
@@ -170,6 +171,7 @@ async def test_a_removed_row_is_named(
     muster: Muster, people: People, agent: httpx2.AsyncClient, removed: int, bad: int
 ) -> None:
     agent_id = await registered(agent)
+    run_id = ""
     for _ in range(3):
         run_id = (await logged(agent, agent_id))["execution_id"]
     async with muster.database.write() as session:

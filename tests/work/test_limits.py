@@ -171,7 +171,14 @@ class Watch:
             return ()
         return [Finding(check="watch", action=action, code="watched", message="Watched.")]
 
-    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+    async def settle(
+        self,
+        step: IntendedStep,
+        *,
+        succeeded: bool,
+        cost: float | None,
+        answered: bool | None = None,
+    ) -> None:
         self.told.append(("settle", step.key, succeeded))
 
     async def release(self, step: IntendedStep) -> None:

@@ -61,7 +61,14 @@ class Meanwhile:
             await session.execute(update(Run).where(Run.id == step.run_id).values(**self._values))
         return [Finding(check=self.name, action=Action.ASK, code="c", message="May I?")]
 
-    async def settle(self, step: IntendedStep, *, succeeded: bool, cost: float | None) -> None:
+    async def settle(
+        self,
+        step: IntendedStep,
+        *,
+        succeeded: bool,
+        cost: float | None,
+        answered: bool | None = None,
+    ) -> None:
         assert step.key == "m1"
 
     async def release(self, step: IntendedStep) -> None:
