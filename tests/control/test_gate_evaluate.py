@@ -196,11 +196,11 @@ async def test_agents_of_others_are_not_judged(people: People, connect: Connect)
 async def test_a_policy_of_another_release_stops_all(
     people: People, connect: Connect, muster: Muster
 ) -> None:
-    key = await agent_client(people.editor, connect)
-    agent = await registered(key)
     async with muster.database.write() as session:
         fields = {**MOST, "rule_type": "unheard_of", "version": 1}
         session.add(Policy(project_id=people.project_id, **fields))
+    key = await agent_client(people.editor, connect)
+    agent = await registered(key)
     answer = await key.post("/gate/evaluate", json={"agent": agent, "step": READ})
     assert code(answer) == (409, "policy_unreadable")
     period = {"since": "2020-01-01T00:00:00"}
@@ -338,3 +338,34 @@ async def test_stored_runs_are_judged_again(people: People, connect: Connect) ->
     assert (await people.viewer.get("/incidents")).json()["items"] == []
     answer = await people.viewer.post("/policies/dry-run", json=period)
     assert answer.status_code == 403
+
+
+# -- registrations ---------------------------------------------------------------------------------
+
+
+async def test_a_registration_is_judged_and_kept(people: People, connect: Connect) -> None:
+    policy = {
+        "name": "A purpose is told",
+        "rule_type": "field_not_empty",
+        "params": {"field": "purpose"},
+        "severity": "high",
+        "scope": "agent_registration",
+    }
+    made = await people.editor.post("/policies", json=policy)
+    assert made.status_code == 201, made.text
+    key = await agent_client(people.editor, connect)
+    body = {"agent_key": "judged", "name": "Judged", "environment": "production"}
+    for number, status in ((1, 201), (2, 200)):
+        answer = await key.post("/agents", json=body)
+        assert answer.status_code == status, answer.text
+        (told,) = answer.json()["incidents"]
+        assert (told["policy_name"], told["severity"]) == ("A purpose is told", "high")
+        assert told["message"]
+        found = (await people.viewer.get(f"/incidents/{told['incident_id']}")).json()
+        assert (found["count"], found["environment"]) == (number, "production")
+        assert found["agent_id"] == answer.json()["agent_id"]
+    told_now = await key.post("/agents", json={**body, "purpose": "Reads invoices"})
+    assert (told_now.status_code, told_now.json()["incidents"]) == (200, [])
+    # Agents that people make are not registrations.
+    own = await people.editor.post("/agents", json={"name": "Own"})
+    assert own.json()["incidents"] == []

@@ -109,6 +109,7 @@ class Muster:
         app.state.cost_journal = self.running.cost_journal
         app.state.intake = self.running.intake
         app.state.evaluator = self.running.evaluator
+        app.state.registration_judge = self.running.registration_judge
         app.state.dry_runs = self.running.dry_runs
         app.state.event_tail = self.event_tail
         app.state.follow_run = RunFollower(self.database, self.live, self.running.parts.blobs)

@@ -21,6 +21,7 @@ from muster.domains.control.policies import (
     Evaluator,
     Memories,
     PolicyCheck,
+    RegistrationJudge,
 )
 from muster.domains.work.costs import JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
@@ -101,6 +102,7 @@ class Running:
         memories = Memories(history)
         self.dry_runs = DryRuns(policies, history)
         self.evaluator = Evaluator(database, policies, memories)
+        self.registration_judge = RegistrationJudge(policies)
         checks = [
             *standard_checks(self._recent_calls),
             PolicyCheck(database, policies, memories),

@@ -1,5 +1,6 @@
 """From a row to what the API shows: every documented spelling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from muster.domains.catalogue.agents.models import Agent
@@ -9,12 +10,17 @@ from muster.domains.catalogue.agents.spelling import split_model
 
 
 def present_registered(
-    agent: Agent, status: ConfigurationStatus, *, created: bool
+    agent: Agent,
+    status: ConfigurationStatus,
+    *,
+    created: bool,
+    incidents: Sequence[dict[str, Any]] = (),
 ) -> RegisteredAgent:
     """Return an agent as its registration answers it."""
     shown = present(agent, status).model_dump()
     answer = "created" if created else "updated"
-    return RegisteredAgent.model_validate({**shown, "registration_status": answer})
+    told = {"registration_status": answer, "incidents": list(incidents)}
+    return RegisteredAgent.model_validate({**shown, **told})
 
 
 def present(agent: Agent, status: ConfigurationStatus | None = None) -> AgentOut:

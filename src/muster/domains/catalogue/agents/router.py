@@ -1,9 +1,10 @@
 """HTTP surface of agents."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Query
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -71,7 +72,19 @@ async def _master_key(request: Request) -> MasterKey:
     return key
 
 
+class JudgeRegistration(Protocol):
+    """Says what an agent that registers violates, in the unit of work of its registration."""
+
+    async def __call__(self, session: AsyncSession, agent: Agent) -> list[dict[str, Any]]: ...
+
+
+async def _judge(request: Request) -> JudgeRegistration:
+    judge: JudgeRegistration = request.app.state.registration_judge
+    return judge
+
+
 Key = Annotated[MasterKey, Depends(_master_key)]
+Judge = Annotated[JudgeRegistration, Depends(_judge)]
 
 
 async def _reader(session: Reading, caller: CanRead, key: Key) -> AgentService:
@@ -122,6 +135,7 @@ async def create_agent(
     session: Writing,
     checks: Checks,
     key: Key,
+    judge: Judge,
     response: Response,
     body: AgentCreate,
 ) -> RegisteredAgent:
@@ -132,7 +146,8 @@ async def create_agent(
 
     With an API key of kind `agent` this registers an agent that runs elsewhere, by its `agent_key`.
     Registering the same key again, with any key of the same account, changes what is told and
-    answers 200 with `registration_status` "updated".
+    answers 200 with `registration_status` "updated". Policies of scope `agent_registration` judge
+    the profile; what it violates is in `incidents` and keeps it from nothing.
     """
     agents = AgentService(session, caller, key)
     # Before the first statement: models are looked for while no connection is taken.
@@ -142,8 +157,9 @@ async def create_agent(
     agent, created = await agents.register(*registration(body))
     if not created:
         response.status_code = 200
+    violated = await judge(session, agent)
     status = await checks.of(caller.project_id, AgentSpec.model_validate(agent.spec))
-    return present_registered(agent, status, created=created)
+    return present_registered(agent, status, created=created, incidents=violated)
 
 
 @router.post("/import", status_code=201, responses=problems(AgentYamlInvalid, AgentKeyTaken))

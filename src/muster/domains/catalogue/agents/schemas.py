@@ -123,6 +123,13 @@ class RegisteredAgent(AgentOut):
     registration_status: Annotated[
         Literal["created", "updated"], Field(description="updated: it was known already.")
     ]
+    incidents: Annotated[
+        list[dict[str, Any]],
+        Field(
+            default_factory=list[dict[str, Any]],
+            description="Policies that the profile of an agent that registers violates.",
+        ),
+    ]
 
 
 class AgentList(ListParams):

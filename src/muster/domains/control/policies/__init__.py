@@ -21,6 +21,7 @@ from muster.domains.control.policies.memories import (
     RecordedStep,
     as_if,
 )
+from muster.domains.control.policies.registrations import RegistrationJudge
 from muster.domains.control.policies.subjects import context_of
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "RateQuery",
     "RecordedRun",
     "RecordedStep",
+    "RegistrationJudge",
     "TaskMemory",
     "VocabularyError",
     "as_if",

@@ -1,0 +1,58 @@
+"""What policies say of an agent that registers: noted, never in the way."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.catalogue.agents import Agent
+from muster.domains.control import incidents
+from muster.domains.control.policies.compiled import CompiledPolicies
+from muster.domains.control.policies.judging import violations_of
+from muster.domains.control.policies.subjects import context_of, profile_of
+from muster.kernel.logging import get_logger
+from muster.platform.access import Caller
+
+logger = get_logger(__name__)
+
+
+class RegistrationJudge:
+    """Judges profiles by the policies of scope `agent_registration`; violations are incidents."""
+
+    def __init__(self, policies: CompiledPolicies) -> None:
+        self._policies = policies
+
+    async def __call__(self, session: AsyncSession, agent: Agent) -> list[dict[str, Any]]:
+        """Return what is violated, as the agent is told; incidents are part of the unit of work."""
+        stored = await self._policies.of(agent.project_id)
+        if stored is None:
+            return []
+        if stored.unreadable:
+            logger.error("registration_not_judged", unreadable=len(stored.unreadable))
+        context = context_of(agent.id, agent.spec)
+        profile = profile_of(agent)
+        verdict = stored.policies.evaluate("agent_registration", profile, None, context)
+        if not verdict.violations:
+            return []
+        facts: dict[str, Any] = {
+            "project_id": agent.project_id,
+            "agent_id": agent.id,
+            "environment": agent.environment,
+            "task_id": None,
+            "run_id": None,
+            "step_name": None,
+            "step_kind": None,
+        }
+        violations = violations_of(verdict.violations, observed=True, facts=facts)
+        caller = Caller.system(agent.project_id)
+        opened = await incidents.report(session, caller, violations)
+        return [
+            {
+                "incident_id": incident.id,
+                "policy_id": violation.policy_id,
+                "policy_name": violation.policy_name,
+                "rule_type": violation.rule_type,
+                "severity": violation.severity,
+                "message": violation.details.get("message"),
+            }
+            for incident, violation in zip(opened, violations, strict=True)
+        ]
