@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.kernel.db import Database
@@ -62,11 +62,17 @@ class Cached(Generic[T]):
         self._looked_at = 0.0
         self._looking = asyncio.Lock()
 
-    async def get(self) -> T:
-        """Return the value; without news it costs nothing."""
+    async def get(self, session: AsyncSession | None = None) -> T:
+        """Return the value; without news it costs nothing.
+
+        Who holds a session gives it, and waits for nobody: those who have a connection and wait for
+        one who needs another would keep it from them.
+        """
         value = self._fresh()
         if value is not None:
             return value
+        if session is not None:
+            return await self._look_in(session)
         async with self._looking:
             value = self._fresh()
             return await self._look() if value is None else value
@@ -78,10 +84,28 @@ class Cached(Generic[T]):
     async def _look(self) -> T:
         self._told.something = False
         row = await self._database.peek(self._version_of)
-        version = tuple(row) if row is not None else ()
-        if self._value is None or version != self._version:
-            async with self._database.read() as session:
-                self._value = await self._load(session)
-            self._version = version
+        if (value := self._same(row)) is not None:
+            return value
+        async with self._database.read() as session:
+            return self._keep(row, await self._load(session))
+
+    async def _look_in(self, session: AsyncSession) -> T:
+        self._told.something = False
+        row = (await session.execute(self._version_of)).first()
+        value = self._same(row)
+        return value if value is not None else self._keep(row, await self._load(session))
+
+    def _same(self, row: Row[Any] | None) -> T | None:
+        if self._value is None or _version(row) != self._version:
+            return None
         self._looked_at = time.monotonic()
         return self._value
+
+    def _keep(self, row: Row[Any] | None, value: T) -> T:
+        self._value, self._version = value, _version(row)
+        self._looked_at = time.monotonic()
+        return value
+
+
+def _version(row: Row[Any] | None) -> tuple[Any, ...]:
+    return tuple(row) if row is not None else ()

@@ -49,9 +49,14 @@ class CompiledPolicies:
         self._known: dict[str, ProjectPolicies] = {}
         self._cached = Cached(database, live, topic=TOPIC, version=version, load=self._load)
 
-    async def of(self, project_id: str) -> ProjectPolicies | None:
-        """Return the policies of a project, or None where it has none."""
-        return (await self._cached.get()).get(project_id)
+    async def of(
+        self, project_id: str, session: AsyncSession | None = None
+    ) -> ProjectPolicies | None:
+        """Return the policies of a project, or None where it has none.
+
+        Who holds a session gives it.
+        """
+        return (await self._cached.get(session)).get(project_id)
 
     async def _load(self, session: AsyncSession) -> Policies:
         query = select(Policy).where(Policy.enabled, Policy.deleted_at.is_(None))

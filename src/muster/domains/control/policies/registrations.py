@@ -23,7 +23,7 @@ class RegistrationJudge:
 
     async def __call__(self, session: AsyncSession, agent: Agent) -> list[dict[str, Any]]:
         """Return what is violated, as the agent is told; incidents are part of the unit of work."""
-        stored = await self._policies.of(agent.project_id)
+        stored = await self._policies.of(agent.project_id, session)
         if stored is None:
             return []
         if stored.unreadable:

@@ -50,7 +50,7 @@ class PolicyObserver:
         self, agent: LogAgent, run_id: str, steps: Numbered, session: AsyncSession | None
     ) -> list[dict[str, Any]]:
         """Return what is violated, as the agent is told."""
-        stored = await self._policies.of(agent.project_id)
+        stored = await self._policies.of(agent.project_id, session)
         if stored is None:
             return []
         if stored.unreadable:
