@@ -18,6 +18,7 @@ from muster.domains.control.breakers import (
     Circuits,
     breaker_of,
 )
+from muster.domains.control.gate import Outcome
 from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
 from muster.kernel.db import Database
@@ -200,7 +201,7 @@ async def test_the_gate(people: People, muster: Muster, circuits: Circuits) -> N
     assert await check.judge(intended(project_id=people.project_id)) == ()
     for _ in range(3):
         assert await check.judge(step) == ()
-        await check.settle(step, succeeded=False, cost=None, answered=False)
+        await check.settle(step, Outcome(succeeded=False, cost=None, answered=False))
     (finding,) = await check.judge(step)
     assert (finding.code, finding.ends_run) == ("circuit_open", False)
     assert finding.details["circuit_breaker"] == "tool:crm"

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from muster.domains.control.budgets import BudgetCheck, BudgetHold, BudgetUsage
-from muster.domains.control.gate import Action, IntendedStep, Limits, Progress
+from muster.domains.control.gate import Action, IntendedStep, Limits, Outcome, Progress
 from muster.domains.work.costs import JournalSpending
 from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
@@ -132,7 +132,7 @@ async def test_many_spenders_at_once_never_spend_more_than_the_limit(
                 assert row.held >= 0
         await asyncio.sleep(chance.random() / 100)
         granted.append(cost)
-        await check.settle(step, succeeded=True, cost=cost)
+        await check.settle(step, Outcome(succeeded=True, cost=cost))
 
     await asyncio.gather(*(spend(number) for number in range(60)))
     for check in checks:
@@ -165,7 +165,7 @@ async def test_calls_that_cost_more_than_was_thought_overspend_by_what_is_in_fli
         await asyncio.sleep(0)
         in_flight -= 1
         spent += 0.3
-        await check.settle(step, succeeded=True, cost=0.3)
+        await check.settle(step, Outcome(succeeded=True, cost=0.3))
         await check.written()
 
     for first in range(0, 40, 4):
@@ -181,7 +181,7 @@ async def test_without_a_budget_nothing_is_asked(
     assert await check.judge(intended(people)) == ()
     muster_statements = await holds(muster)
     assert muster_statements == []
-    await check.settle(intended(people), succeeded=True, cost=1.0)
+    await check.settle(intended(people), Outcome(succeeded=True, cost=1.0))
     budget = await make(people, scope="agent", target_id="other")
     assert await check.judge(intended(people)) == ()
     assert await check.judge(intended(people, kind="step.resource", agent_id="other")) == ()
@@ -239,9 +239,9 @@ async def test_what_a_crash_left_held_is_given_back(
     await age_holds(muster)
     # The run is gone: whoever is refused next takes what it held.
     assert await check.judge(other) == []
-    await check.settle(other, succeeded=True, cost=0.02)
+    await check.settle(other, Outcome(succeeded=True, cost=0.02))
     # What was taken for lost and ends after all is not counted twice.
-    await check.settle(lost, succeeded=True, cost=0.1)
+    await check.settle(lost, Outcome(succeeded=True, cost=0.1))
     await check.written()
     row = await usage(muster, budget)
     assert (row.spent, row.held) == (0.02 * DOLLAR, 0)
@@ -270,7 +270,7 @@ async def test_a_call_that_the_journal_has_is_counted_with_what_it_cost(
     await check.sweep()
     row = await usage(muster, budget)
     assert (row.spent, row.held) == (0.07 * DOLLAR, 0)
-    await check.settle(intended(people, run_id=run_id, key="m3"), succeeded=True, cost=0.5)
+    await check.settle(intended(people, run_id=run_id, key="m3"), Outcome(succeeded=True, cost=0.5))
     await check.written()
     row = await usage(muster, budget)
     assert (row.spent, row.held) == (0.57 * DOLLAR, 0)
@@ -326,7 +326,7 @@ async def test_one_that_cannot_be_written_does_not_fail_the_others(
     assert [isinstance(answer, OperationalError) for answer in answers] == [False, True, False]
     check._held["bad", "m1"] = check._held["good", "m1"]
     for step in steps:
-        await check.settle(step, succeeded=True, cost=0.1)
+        await check.settle(step, Outcome(succeeded=True, cost=0.1))
     await check.written()
     row = await usage(muster, budget)
     assert (row.spent, row.held) == (0.2 * DOLLAR, 0)
@@ -347,7 +347,7 @@ async def test_a_budget_that_is_deleted_meanwhile(
     assert await check.judge(step) == []
     rules = await check._rules.get()
     assert (await people.owner.delete(f"/budgets/{budget}")).status_code == 204
-    await check.settle(step, succeeded=True, cost=0.1)
+    await check.settle(step, Outcome(succeeded=True, cost=0.1))
     await check.written()
     # A process that has not heard of it yet holds nothing, and refuses nothing.
     check._rules._value, check._rules._told.something = rules, False
@@ -366,7 +366,7 @@ async def test_alerts_are_told_once_in_a_window(
         found = await check.judge(step)
         assert bool(found) is (number == 4)
         if not found:
-            await check.settle(step, succeeded=True, cost=cost)
+            await check.settle(step, Outcome(succeeded=True, cost=cost))
             await check.written()
     events = (await people.viewer.get("/events", params={"limit": 100})).json()["items"]
     told = [

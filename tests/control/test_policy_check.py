@@ -11,6 +11,7 @@ from muster.domains.control.gate import (
     ApprovalEvidence,
     IntendedStep,
     Limits,
+    Outcome,
     Progress,
     arguments_hash,
 )
@@ -130,7 +131,7 @@ async def test_the_memory_is_the_journal(people: People, check: PolicyCheck, tol
     told.add("r1", "t1.0~2", DONE)  # an attempt of the step that is under way
     second = intended(people, "t2.0")
     assert await check.judge(second) == []
-    await check.settle(second, succeeded=False, cost=None)
+    await check.settle(second, Outcome(succeeded=False, cost=None))
     assert await check.judge(second) == []
     told.add("r1", "t2.0", DONE)
     (finding,) = await check.judge(intended(people, "t3.0"))

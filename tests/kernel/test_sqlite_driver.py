@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, column, select, table, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from muster.kernel.db import Database
@@ -124,9 +124,11 @@ async def test_a_write_that_is_cancelled_while_it_waits(things: Database) -> Non
 
 
 async def test_one_row_is_read_without_a_session(things: Database) -> None:
-    assert await things.peek(text("SELECT name FROM things")) is None  # pyright: ignore[reportArgumentType]
+    things_table = table("things", column("id"), column("name"))
+    first = select(things_table.c.name).where(things_table.c.id == bindparam("id"))
+    assert await things.peek(first, {"id": 1}) is None
     async with things.write() as session:
         await session.execute(text("INSERT INTO things (name) VALUES ('a')"))
-    found = await things.peek(text("SELECT name FROM things"))  # pyright: ignore[reportArgumentType]
+    found = await things.peek(first, {"id": 1})
     assert found is not None
     assert found.name == "a"

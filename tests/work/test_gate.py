@@ -16,6 +16,7 @@ from muster.domains.control.gate import (
     IntendedStep,
     IterationLimit,
     Limits,
+    Outcome,
     Progress,
     RateLimit,
     TimeLimit,
@@ -169,11 +170,11 @@ async def test_calls_in_a_minute_are_limited_over_all_runs() -> None:
     assert await waits(check, run_id="3") == pytest.approx(60, abs=1)
     assert await waits(check, run_id="4") == pytest.approx(70, abs=1)
     for run in ("3", "4"):
-        await check.settle(intended(run_id=run), succeeded=False, cost=None)
+        await check.settle(intended(run_id=run), Outcome(succeeded=False, cost=None))
     assert await waits(check, run_id="5") == pytest.approx(60, abs=1)
     await check.release(intended(run_id="5"))
     for run in ("1", "2"):
-        await check.settle(intended(run_id=run), succeeded=True, cost=0.1)
+        await check.settle(intended(run_id=run), Outcome(succeeded=True, cost=0.1))
     assert await waits(check, run_id="6") == 0
 
 
@@ -185,7 +186,7 @@ async def test_what_is_not_limited_by_the_minute() -> None:
         calling(TOOL, limits=LIMITED),
     ):
         assert await check.judge(step) == ()
-        await check.settle(step, succeeded=True, cost=None)
+        await check.settle(step, Outcome(succeeded=True, cost=None))
 
 
 class Recorder:
@@ -202,15 +203,10 @@ class Recorder:
         self.calls.append(f"judge {step.key}")
         return self._findings
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
-        self.calls.append(f"settle {step.key} {succeeded} {cost} {answered}")
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
+        self.calls.append(
+            f"settle {step.key} {outcome.succeeded} {outcome.cost} {outcome.answered}"
+        )
 
     async def release(self, step: IntendedStep) -> None:
         self.calls.append(f"release {step.key}")
@@ -253,10 +249,10 @@ async def test_only_a_block_ends_a_run() -> None:
 async def test_settling_tells_every_check() -> None:
     checks = [Recorder("one"), Recorder("two")]
     gate = Gate(checks)
-    await gate.settle(intended(), succeeded=True, cost=0.5, answered=True)
+    await gate.settle(intended(), Outcome(succeeded=True, cost=0.5, answered=True))
     assert [check.calls for check in checks] == [["settle m1 True 0.5 True"]] * 2
     standard = Gate(standard_checks(nobody))
-    await standard.settle(intended(), succeeded=True, cost=None)
+    await standard.settle(intended(), Outcome(succeeded=True, cost=None))
     refused = await standard.evaluate(intended(progress=at(9), limits=LIMITED))
     assert refused.ruling is not None
     assert (refused.action, refused.ruling.code) == (Action.BLOCK, "max_iter")

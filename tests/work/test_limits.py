@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from muster.domains.control.gate import Action, Finding, Gate, IntendedStep, checks
+from muster.domains.control.gate import Action, Finding, Gate, IntendedStep, Outcome, checks
 from muster.domains.work.journal import Run
 from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
@@ -171,15 +171,8 @@ class Watch:
             return ()
         return [Finding(check="watch", action=action, code="watched", message="Watched.")]
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
-        self.told.append(("settle", step.key, succeeded))
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
+        self.told.append(("settle", step.key, outcome.succeeded))
 
     async def release(self, step: IntendedStep) -> None:
         self.told.append(("release", step.key, None))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from muster.domains.control.gate import Action, Finding, IntendedStep
+from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome
 from muster.domains.work.journal import Fenced, JournalWriter, Run
 from muster.domains.work.runs import JOB_KIND, following, wake_decided
 from muster.domains.work.runs.following import follow
@@ -61,14 +61,7 @@ class Meanwhile:
             await session.execute(update(Run).where(Run.id == step.run_id).values(**self._values))
         return [Finding(check=self.name, action=Action.ASK, code="c", message="May I?")]
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         assert step.key == "m1"
 
     async def release(self, step: IntendedStep) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.kernel.db import Database
@@ -95,17 +95,17 @@ class Cached(Generic[T]):
         value = self._same(row)
         return value if value is not None else self._keep(row, await self._load(session))
 
-    def _same(self, row: Row[Any] | None) -> T | None:
+    def _same(self, row: Any) -> T | None:
         if self._value is None or _version(row) != self._version:
             return None
         self._looked_at = time.monotonic()
         return self._value
 
-    def _keep(self, row: Row[Any] | None, value: T) -> T:
+    def _keep(self, row: Any, value: T) -> T:
         self._value, self._version = value, _version(row)
         self._looked_at = time.monotonic()
         return value
 
 
-def _version(row: Row[Any] | None) -> tuple[Any, ...]:
+def _version(row: Any) -> tuple[Any, ...]:
     return tuple(row) if row is not None else ()

@@ -18,7 +18,6 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
-    Row,
     Select,
     StaticPool,
     create_engine,
@@ -35,7 +34,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from muster.kernel.db.peeking import Peeker
+from muster.kernel.db.peeking import Peeked, Peeker
 from muster.kernel.db.sqlite_driver import sqlite_driver
 
 T = TypeVar("T")
@@ -91,8 +90,7 @@ class Database:
                 json_deserializer=msgspec.json.decode,
             )
         self._direct: tuple[Any, Engine] | None = None
-        self._peeker = self._sqlite_peeker() if self.is_sqlite else None
-        self._prepared = Peeker(self._peeker) if self._peeker else None
+        self._peeker = Peeker(self._sqlite_peeker()) if self.is_sqlite else None
         self.info: dict[str, Any] = {}
         """Copied into the `info` of every session: what hooks of a commit need, such as the bus."""
         self._write_sessions = async_sessionmaker(
@@ -136,19 +134,16 @@ class Database:
 
     async def peek(
         self, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, Any] | None = None
-    ) -> Row[Any] | None:
+    ) -> Peeked | None:
         """Return the first row of an indexed read, outside of any unit of work.
 
         For what every request asks. On SQLite it runs in the thread of the event loop: it takes
-        some microseconds, and a change of threads takes many times as long. To build a statement
-        costs more than to execute it: one that every request asks is built once, with `bindparam`s
-        for which `parameters` has the values.
+        some microseconds, and a change of threads takes many times as long. The statement is built
+        once, with `bindparam`s for which `parameters` has the values: how it is executed is kept
+        for as long as the database is open.
         """
         if self._peeker is not None:
-            if parameters is not None and self._prepared is not None:
-                return self._prepared.first(statement, parameters)
-            with self._peeker.connect() as connection:
-                return connection.execute(statement).first()
+            return self._peeker.first(statement, parameters or {})
         async with self._reader.connect() as connection:
             return (await connection.execute(statement, parameters)).first()
 
@@ -205,10 +200,8 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
-        if self._prepared is not None:
-            self._prepared.close()
         if self._peeker is not None:
-            self._peeker.dispose()
+            self._peeker.close()
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()

@@ -35,7 +35,9 @@ class _Plan:
         self._readers: list[_Processor] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
-        self._row = namedtuple("_Row", [str(column.key) for column in columns])  # type: ignore[misc] # noqa: PYI024
+        names = [str(column.key) for column in columns]
+        # What has no name, such as a sum, is read by its place.
+        self._row = namedtuple("_Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the values of the statement, in its order."""
@@ -78,7 +80,8 @@ class Peeker:
         return None if found is None else plan.read(found)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._engine.dispose()

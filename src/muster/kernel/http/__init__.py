@@ -3,7 +3,7 @@
 from muster.kernel.http.app import App
 from muster.kernel.http.problems import Problem, problems
 from muster.kernel.http.routing import Router
-from muster.kernel.http.sessions import Db, Reading, Writing, database_of
+from muster.kernel.http.sessions import Db, Reading, Sealing, Writing, database_of
 
 __all__ = [
     "App",
@@ -11,6 +11,7 @@ __all__ = [
     "Problem",
     "Reading",
     "Router",
+    "Sealing",
     "Writing",
     "database_of",
     "problems",

@@ -1,4 +1,4 @@
-"""Sessions of a request. Only this module commits."""
+"""What a request works with: sessions, which only this module commits, and the master key."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -7,6 +7,7 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 
+from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 
 
@@ -14,6 +15,11 @@ def database_of(connection: HTTPConnection) -> Database:
     """Return the database of the application that answers."""
     database: Database = connection.app.state.database
     return database
+
+
+async def _master_key(connection: HTTPConnection) -> MasterKey:
+    key: MasterKey = connection.app.state.master_key
+    return key
 
 
 async def _database(connection: HTTPConnection) -> Database:
@@ -38,6 +44,9 @@ Reading = Annotated[AsyncSession, Depends(_read, scope="function")]
 Writing = Annotated[AsyncSession, Depends(_write, scope="function")]
 """A session that is committed before the response is sent, so that a failed commit becomes an
 error and never follows a 201."""
+
+Sealing = Annotated[MasterKey, Depends(_master_key)]
+"""The key that seals secrets."""
 
 Db = Annotated[Database, Depends(_database)]
 """The database itself, for handlers that must hold no session while they wait for something."""

@@ -54,6 +54,27 @@ _KEY = (
     ApiKey.expires_at,
     ApiKey.last_used_at,
 )
+
+
+def _session_query(theirs: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_USER, *_MEMBERSHIP, UserSession.revoked_at)
+        .join(User, User.id == UserSession.user_id)
+        .outerjoin(Membership, and_(Membership.user_id == User.id, theirs))
+        .where(UserSession.id == bindparam("session_id"))
+        .order_by(case((Membership.project_id == User.active_project_id, 0), else_=1))
+        .limit(1)
+    )
+
+
+# Built once: to build a statement costs more than to execute it.
+_NAMED_PROJECT = _session_query(Membership.project_id == bindparam("project_id"))
+_OWN_PROJECT = _session_query(
+    or_(
+        Membership.project_id == User.active_project_id,
+        Membership.project_id == User.personal_project_id,
+    )
+)
 _KEY_QUERY = (
     select(*_KEY, *_USER, *_MEMBERSHIP)
     .join(User, User.id == ApiKey.user_id)
@@ -121,7 +142,10 @@ def _wanted_project(connection: HTTPConnection) -> _Wanted:
 async def _by_session(connection: HTTPConnection, token: str, wanted: _Wanted) -> Caller:
     credentials: Credentials = connection.app.state.credentials
     claims = credentials.access_tokens.read(token)
-    found = await _one(connection, _session_query(claims.session_id, wanted.project_id))
+    query, values = _OWN_PROJECT, {"session_id": claims.session_id}
+    if wanted.project_id is not None:
+        query, values = _NAMED_PROJECT, {**values, "project_id": wanted.project_id}
+    found: Any = await database_of(connection).peek(query, values)
     if found is None or found.id != claims.user_id:
         raise InvalidToken
     if not found.is_active:
@@ -189,25 +213,3 @@ def _resolve(found: Any, role: PlatformRole, wanted: _Wanted) -> tuple[str, Proj
     if wanted.project_id is not None and wanted.in_path and role.rank >= PlatformRole.ADMIN.rank:
         return wanted.project_id, None
     raise ProjectNotFound
-
-
-def _session_query(session_id: str, project_id: str | None) -> Select[*tuple[Any, ...]]:
-    if project_id is not None:
-        theirs: ColumnElement[bool] = Membership.project_id == project_id
-    else:
-        theirs = or_(
-            Membership.project_id == User.active_project_id,
-            Membership.project_id == User.personal_project_id,
-        )
-    return (
-        select(*_USER, *_MEMBERSHIP, UserSession.revoked_at)
-        .join(User, User.id == UserSession.user_id)
-        .outerjoin(Membership, and_(Membership.user_id == User.id, theirs))
-        .where(UserSession.id == session_id)
-        .order_by(case((Membership.project_id == User.active_project_id, 0), else_=1))
-        .limit(1)
-    )
-
-
-async def _one(connection: HTTPConnection, statement: Select[*tuple[Any, ...]]) -> Any:
-    return await database_of(connection).peek(statement)

@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 
-from muster.kernel.crypto import MasterKey
-from muster.kernel.http import Reading, Router, Writing, problems
+from muster.kernel.http import Reading, Router, Sealing, Writing, problems
 from muster.kernel.paging import Page, Rows
 from muster.platform.access import Caller, Scope, requires
 from muster.platform.vault.errors import SecretNameTaken, SecretNotFound
@@ -19,19 +18,11 @@ CanRead = Annotated[Caller, requires(Scope.SECRETS_READ)]
 CanWrite = Annotated[Caller, requires(Scope.SECRETS_WRITE)]
 
 
-async def _master_key(request: Request) -> MasterKey:
-    key: MasterKey = request.app.state.master_key
-    return key
-
-
-Key = Annotated[MasterKey, Depends(_master_key)]
-
-
-async def _reader(caller: CanRead, session: Reading, key: Key) -> VaultService:
+async def _reader(caller: CanRead, session: Reading, key: Sealing) -> VaultService:
     return VaultService(session, caller, key)
 
 
-async def _writer(caller: CanWrite, session: Writing, key: Key) -> VaultService:
+async def _writer(caller: CanWrite, session: Writing, key: Sealing) -> VaultService:
     return VaultService(session, caller, key)
 
 

@@ -39,8 +39,7 @@ from muster.domains.catalogue.agents.schemas import (
 )
 from muster.domains.catalogue.agents.service import AgentService, changed_spec
 from muster.domains.catalogue.agents.spec import AgentSpec
-from muster.kernel.crypto import MasterKey
-from muster.kernel.http import Db, Reading, Router, Writing, problems
+from muster.kernel.http import Db, Reading, Router, Sealing, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows
 from muster.platform.access import Caller, Scope, requires
 
@@ -67,11 +66,6 @@ class Readiness:
         return present(agent, await self.of(agent.project_id, spec))
 
 
-async def _master_key(request: Request) -> MasterKey:
-    key: MasterKey = request.app.state.master_key
-    return key
-
-
 class JudgeRegistration(Protocol):
     """Says what an agent that registers violates, in the unit of work of its registration."""
 
@@ -83,15 +77,14 @@ async def _judge(request: Request) -> JudgeRegistration:
     return judge
 
 
-Key = Annotated[MasterKey, Depends(_master_key)]
 Judge = Annotated[JudgeRegistration, Depends(_judge)]
 
 
-async def _reader(session: Reading, caller: CanRead, key: Key) -> AgentService:
+async def _reader(session: Reading, caller: CanRead, key: Sealing) -> AgentService:
     return AgentService(session, caller, key)
 
 
-async def _writer(caller: CanWrite, session: Writing, key: Key) -> AgentService:
+async def _writer(caller: CanWrite, session: Writing, key: Sealing) -> AgentService:
     return AgentService(session, caller, key)
 
 
@@ -106,7 +99,7 @@ Checks = Annotated[Readiness, Depends(_readiness)]
 
 
 async def _change(
-    caller: CanWrite, database: Db, agents: Writer, checks: Checks, key: Key
+    caller: CanWrite, database: Db, agents: Writer, checks: Checks, key: Sealing
 ) -> Callable[[str, AgentPatch], Awaitable[AgentOut]]:
     async def change(agent_id: str, body: AgentPatch) -> AgentOut:
         async with database.read() as session:
@@ -134,7 +127,7 @@ async def create_agent(
     caller: CanRegister,
     session: Writing,
     checks: Checks,
-    key: Key,
+    key: Sealing,
     judge: Judge,
     response: Response,
     body: AgentCreate,

@@ -36,7 +36,7 @@ from muster.domains.catalogue.tools.schemas import (
 from muster.domains.catalogue.tools.service import ToolService
 from muster.domains.catalogue.tools.trying import try_out
 from muster.kernel.egress import AddressRefused
-from muster.kernel.http import Router, Writing, problems
+from muster.kernel.http import Router, Sealing, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows, page_of
 from muster.platform.access import Caller, Scope, requires
 
@@ -56,12 +56,12 @@ Catalogue = Annotated[ToolCatalogue, Depends(_catalogue)]
 
 
 # The session takes a connection at its first statement, which comes after all that may take long.
-async def _writer(caller: CanWrite, session: Writing, request: Request) -> ToolService:
-    return ToolService(session, caller, request.app.state.master_key)
+async def _writer(caller: CanWrite, session: Writing, key: Sealing) -> ToolService:
+    return ToolService(session, caller, key)
 
 
-async def _noter(caller: CanInvoke, session: Writing, request: Request) -> ToolService:
-    return ToolService(session, caller, request.app.state.master_key)
+async def _noter(caller: CanInvoke, session: Writing, key: Sealing) -> ToolService:
+    return ToolService(session, caller, key)
 
 
 Writer = Annotated[ToolService, Depends(_writer)]

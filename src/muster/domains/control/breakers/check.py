@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from muster.domains.control.breakers.circuits import Admission, Barred, Circuits
 from muster.domains.control.breakers.names import BreakerId, breaker_of
-from muster.domains.control.gate import Action, Finding, IntendedStep
+from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome
 from muster.kernel import clock
 
 
@@ -36,20 +36,12 @@ class BreakerCheck:
         self._admitted[step.run_id, step.key] = breaker, admission
         return ()
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Count whether the other side was there."""
-        del succeeded, cost
         admitted = self._admitted.pop((step.run_id, step.key), None)
         if admitted is not None:
-            await self._circuits.report(*admitted, answered=answered)
+            await self._circuits.report(*admitted, answered=outcome.answered)
 
     async def release(self, step: IntendedStep) -> None:
         """Give a probe back that is not made."""
-        await self.settle(step, succeeded=False, cost=None)
+        await self.settle(step, Outcome())

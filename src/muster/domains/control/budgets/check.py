@@ -11,7 +11,7 @@ from muster.domains.control.budgets.ledger import Ledger
 from muster.domains.control.budgets.money import nanos_of, shown
 from muster.domains.control.budgets.reclaiming import reclaim
 from muster.domains.control.budgets.rules import Line, cached_rules, lines_of
-from muster.domains.control.gate import Action, Finding, IntendedStep
+from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome
 from muster.kernel import clock
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
@@ -67,22 +67,14 @@ class BudgetCheck:
             self._settle(step, _Held(lines, amount), 0, unpriced=False)
             raise
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Count what the call cost. Nobody waits until that is written."""
-        del answered
         held = self._held.pop((step.run_id, step.key), None)
         if held is None:
             return
-        unpriced = succeeded and cost is None
-        if held.amount or cost or unpriced:
-            self._settle(step, held, nanos_of(cost or 0.0), unpriced=unpriced)
+        unpriced = outcome.succeeded and outcome.cost is None
+        if held.amount or outcome.cost or unpriced:
+            self._settle(step, held, nanos_of(outcome.cost or 0.0), unpriced=unpriced)
 
     async def release(self, step: IntendedStep) -> None:
         """Give back what is held."""

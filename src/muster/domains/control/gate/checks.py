@@ -8,6 +8,7 @@ from muster.domains.control.gate.decision import (
     Action,
     Finding,
     IntendedStep,
+    Outcome,
     arguments_hash,
 )
 from muster.domains.control.gate.gate import Check
@@ -23,14 +24,7 @@ RecentCalls = Callable[[str, datetime, int], Awaitable[Sequence[datetime]]]
 class StatelessCheck:
     """A check that holds nothing, so that nothing is to be settled."""
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Nothing was held."""
 
     async def release(self, step: IntendedStep) -> None:
@@ -135,16 +129,9 @@ class RateLimit:
             ),
         )
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """The call is in the journal now, and counts from there."""
-        del succeeded, cost, answered
+        del outcome
         await self.release(step)
 
     async def release(self, step: IntendedStep) -> None:

@@ -102,6 +102,19 @@ class IntendedStep:
     breaker: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How an allowed step ended; filled in while it happens.
+
+    `cost` is in US dollars, None where unknown. `answered` tells whether the other side was there
+    and able: False for time-outs, broken connections and overload, None where nothing is said.
+    """
+
+    succeeded: bool = False
+    cost: float | None = None
+    answered: bool | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one check found. `ends_run` asks that a block ends the run, not only the step."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from muster.domains.control.gate.decision import Action, Decision, Finding, IntendedStep
+from muster.domains.control.gate.decision import Action, Decision, Finding, IntendedStep, Outcome
 
 
 class Check(Protocol):
@@ -21,23 +21,8 @@ class Check(Protocol):
         """Return what is to be said about the step; nothing means it may happen."""
         ...
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
-        """Take note of how an allowed step ended.
-
-        Args:
-            step: The step.
-            succeeded: Whether it came off.
-            cost: In US dollars, None where unknown.
-            answered: Whether the other side was there and able: False for time-outs, broken
-                connections and overload, None where the step says nothing about it.
-        """
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
+        """Take note of how an allowed step ended."""
         ...
 
     async def release(self, step: IntendedStep) -> None:
@@ -70,17 +55,10 @@ class Gate:
         wait_s = max(f.wait_s for f in findings) if allowed else 0.0
         return Decision(action=action, findings=tuple(findings), wait_s=wait_s)
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Tell every check how an allowed step ended."""
         for check in self.checks:
-            await check.settle(step, succeeded=succeeded, cost=cost, answered=answered)
+            await check.settle(step, outcome)
 
 
 _ALLOWED = Decision(action=Action.ALLOW)

@@ -22,6 +22,7 @@ from muster.domains.control.policies.memories import (
     as_if,
 )
 from muster.domains.control.policies.registrations import RegistrationJudge
+from muster.domains.control.policies.reporting import report_and_tell
 from muster.domains.control.policies.subjects import context_of
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "counts_for",
     "judge",
     "normalise",
+    "report_and_tell",
     "target_of",
     "violations_of",
 ]

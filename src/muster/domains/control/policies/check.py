@@ -5,7 +5,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from muster.domains.control import incidents
-from muster.domains.control.gate import Action, Finding, IntendedStep, arguments_hash
+from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome, arguments_hash
 from muster.domains.control.policies.compiled import CompiledPolicies, ProjectPolicies
 from muster.domains.control.policies.engine import NormalStep, PolicyResult, Verdict
 from muster.domains.control.policies.judging import (
@@ -65,16 +65,9 @@ class PolicyCheck:
                 past.under_way[step.key] = intended
         return verdict, findings
 
-    async def settle(
-        self,
-        step: IntendedStep,
-        *,
-        succeeded: bool,
-        cost: float | None,
-        answered: bool | None = None,
-    ) -> None:
+    async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Forget that the step is under way: what came of it is in the journal."""
-        del succeeded, cost, answered
+        del outcome
         await self.release(step)
 
     async def release(self, step: IntendedStep) -> None:

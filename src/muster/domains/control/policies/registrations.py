@@ -5,12 +5,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
-from muster.domains.control import incidents
 from muster.domains.control.policies.compiled import CompiledPolicies
 from muster.domains.control.policies.judging import violations_of
+from muster.domains.control.policies.reporting import report_and_tell
 from muster.domains.control.policies.subjects import context_of, profile_of
 from muster.kernel.logging import get_logger
-from muster.platform.access import Caller
 
 logger = get_logger(__name__)
 
@@ -43,16 +42,4 @@ class RegistrationJudge:
             "step_kind": None,
         }
         violations = violations_of(verdict.violations, observed=True, facts=facts)
-        caller = Caller.system(agent.project_id)
-        opened = await incidents.report(session, caller, violations)
-        return [
-            {
-                "incident_id": incident.id,
-                "policy_id": violation.policy_id,
-                "policy_name": violation.policy_name,
-                "rule_type": violation.rule_type,
-                "severity": violation.severity,
-                "message": violation.details.get("message"),
-            }
-            for incident, violation in zip(opened, violations, strict=True)
-        ]
+        return await report_and_tell(session, agent.project_id, violations)

@@ -193,6 +193,7 @@ async def log_conversation_node(request: Request, caller: CanLog, session: Unit)
         if turn.agent_metadata:
             given["metadata"] = turn.agent_metadata
         agent, _ = await agents.register(turn.agent_key, given)
+        await request.app.state.registration_judge(unit, agent)
         return LogAgent.of(agent)
 
     receipt = await _intake(request).converse(caller, turn.agent_key, turn.batch, register, session)

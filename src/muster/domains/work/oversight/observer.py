@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
-from muster.domains.control import incidents
 from muster.domains.control.incidents import Violation
 from muster.domains.control.policies import (
     CompiledPolicies,
@@ -23,12 +22,12 @@ from muster.domains.control.policies import (
     counted,
     counts_for,
     judge,
+    report_and_tell,
     violations_of,
 )
 from muster.domains.work.logs import ExternalTask, LogAgent, LoggedStep
 from muster.kernel.db import Database
 from muster.kernel.logging import get_logger
-from muster.platform.access import Caller
 
 _MAX_AGENTS = 1_000
 Numbered = Sequence[tuple[int, LoggedStep]]
@@ -59,9 +58,9 @@ class PolicyObserver:
         if not violations:
             return []
         if session is not None:
-            return await self._report(session, agent, violations)
+            return await report_and_tell(session, agent.project_id, violations)
         async with self._database.write() as unit:
-            return await self._report(unit, agent, violations)
+            return await report_and_tell(unit, agent.project_id, violations)
 
     async def _judged(
         self,
@@ -141,24 +140,6 @@ class PolicyObserver:
             return await session.scalar(query)
         async with self._database.read() as unit:
             return await unit.scalar(query)
-
-    async def _report(
-        self, session: AsyncSession, agent: LogAgent, violations: Sequence[Violation]
-    ) -> list[dict[str, Any]]:
-        caller = Caller.system(agent.project_id)
-        opened = await incidents.report(session, caller, violations)
-        return [
-            {
-                "incident_id": incident.id,
-                "policy_id": violation.policy_id,
-                "policy_name": violation.policy_name,
-                "rule_type": violation.rule_type,
-                "severity": violation.severity,
-                "seq": violation.step_seq,
-                "message": violation.details.get("message"),
-            }
-            for incident, violation in zip(opened, violations, strict=True)
-        ]
 
 
 class _Rates:

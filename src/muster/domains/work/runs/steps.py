@@ -36,6 +36,7 @@ from muster.domains.control.gate import (
     Gate,
     IntendedStep,
     Limits,
+    Outcome,
     Progress,
     ToolFacts,
     arguments_hash,
@@ -109,15 +110,6 @@ class ToolUse:
     iteration: int
     call: ToolCall
     tool: BoundTool | None
-
-
-@dataclass(slots=True)
-class _Came:
-    """Whether an allowed step came off, what it cost, and whether the other side was there."""
-
-    off: bool = False
-    cost: float | None = None
-    answered: bool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,7 +187,7 @@ class StepRunner:
         return reply
 
     async def _asked(
-        self, call: ModelCall, model: CallableModel, record: NewStep, came: "_Came"
+        self, call: ModelCall, model: CallableModel, record: NewStep, came: Outcome
     ) -> ModelReply:
         try:
             reply = await self._stream(call, model)
@@ -214,7 +206,7 @@ class StepRunner:
             await self._append(record)
             raise
         _take_in(record, reply)
-        came.off, came.cost, came.answered = True, reply.cost, True
+        came.succeeded, came.cost, came.answered = True, reply.cost, True
         await self._append(record)
         return reply
 
@@ -284,7 +276,7 @@ class StepRunner:
             return await self._call(use, tool, step, record, came)
 
     async def _call(
-        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep, came: "_Came"
+        self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep, came: Outcome
     ) -> ToolOutcome:
         if not tool.idempotent:
             await self.writer.intend(
@@ -308,7 +300,7 @@ class StepRunner:
         record.output = outcome.content
         record.status = StepStatus.ERROR if outcome.is_error else StepStatus.OK
         record.properties = {**(record.properties or {}), **outcome.properties}
-        came.off = not outcome.is_error
+        came.succeeded = not outcome.is_error
         await self._append(record)
         metrics.TOOL_CALLS.labels(tool.kind, record.status.value).inc()
         return outcome
@@ -434,16 +426,16 @@ class StepRunner:
         )
 
     @asynccontextmanager
-    async def _settled(self, step: IntendedStep) -> AsyncGenerator["_Came"]:
+    async def _settled(self, step: IntendedStep) -> AsyncGenerator[Outcome]:
         """Tell the gate how an allowed step ended, however it does."""
-        came = _Came()
+        came = Outcome()
         try:
             yield came
         except Suspended:
-            came.off = True  # it waits for people and comes again: nothing has failed
+            came.succeeded = True  # it waits for people and comes again: nothing has failed
             raise
         finally:
-            await self.gate.settle(step, succeeded=came.off, cost=came.cost, answered=came.answered)
+            await self.gate.settle(step, came)
 
     async def _append(self, record: NewStep) -> None:
         record.ended_at = max(clock.now(), record.started_at)
