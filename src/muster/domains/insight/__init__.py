@@ -1,0 +1,1 @@
+"""What is said about the work that was done: reports."""

@@ -1,0 +1,1 @@
+"""Gathering what a report says, in batches, as of one moment."""
