@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from muster.domains.insight.reports import ReportMaker
+from muster.engine import Job, JobContext
 from muster.kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -62,6 +64,19 @@ def _event(world: "World", person: str, given: dict[str, str]) -> str:
     return str(world.call("GET", BASE + "/events", person).json()["items"][0]["id"])
 
 
+def _access_rule(world: "World", _: str, __: dict[str, str]) -> str:
+    body = {
+        "scope_type": "user",
+        "scope_id": world.accounts.ids["viewer"],
+        "resource_type": "model",
+        "resource_id": f"nobody/{new_id()}",
+        "effect": "deny",
+    }
+    answer = world.call("POST", BASE + "/policy/rules", "superadmin", json=body)
+    assert answer.status == 201, answer
+    return str(answer.json()["rule"]["id"])
+
+
 def _user(world: "World", _: str, __: dict[str, str]) -> str:
     return world.add_user()
 
@@ -88,6 +103,39 @@ def _incident(world: "World", person: str, given: dict[str, str]) -> str:
     answer = world.call("POST", BASE + "/incidents", person, json=body)
     assert answer.status == 201, f"POST /incidents: {answer}"
     return str(answer.json()["incidents"][0]["id"])
+
+
+def webhook(**on: list[str]) -> dict[str, Any]:
+    """An action that posts to where nobody is."""
+    return {
+        "name": f"Action {new_id()}",
+        "kind": "webhook",
+        "config": {"url": "http://127.0.0.1:9/in"},
+        "on": on,
+    }
+
+
+def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    action = _posted("/actions", lambda: webhook(agent_ids=[agent]))(world, person, given)
+    broken = {"policy_name": "Policy", "severity": "low"}
+    body = {"agent_id": agent, "action": "warn", "violations": [broken]}
+    answer = world.call("POST", BASE + "/incidents", person, json=body)
+    assert answer.status == 201, f"POST /incidents: {answer}"
+    sent = world.call("GET", f"{BASE}/actions/{action}/deliveries", person)
+    return str(sent.json()["items"][0]["id"])
+
+
+def _report(world: "World", person: str, given: dict[str, str]) -> str:
+    body = {"format": "json", "from": "2026-01-01", "to": "2027-01-01"}
+    answer = world.call("POST", BASE + "/reports", person, json=body)
+    assert answer.status == 202, f"POST /reports: {answer}"
+    report = str(answer.json()["id"])
+    job = Job(id=report, kind="report", payload={"report_id": report, "job": 1}, partition="")
+    context = JobContext(job=job, executor_id="sweeps", recovered=False)
+    # No engine runs here, and only what is made can be downloaded.
+    world.run(ReportMaker(world.muster.report_parts).handle(context))
+    return report
 
 
 FACTORIES: dict[str, Factory] = {
@@ -130,6 +178,8 @@ FACTORIES: dict[str, Factory] = {
         lambda _, __, ___: "starter", shared="it ships with the product"
     ),
     "/incidents/{incident_id}": Factory(_incident),
+    "/actions/{action_id}": Factory(_posted("/actions", webhook)),
+    "/actions/deliveries/{delivery_id}": Factory(_delivery),
     "/budgets/{budget_id}": Factory(
         _posted(
             "/budgets",
@@ -139,6 +189,8 @@ FACTORIES: dict[str, Factory] = {
     "/circuit-breakers/{name}": Factory(
         lambda _, __, ___: f"tool:{new_id()}", shared="every name stands for one in each project"
     ),
+    "/policy/rules/{rule_id}": Factory(_access_rule, shared="they hold on the whole platform"),
+    "/reports/{report_id}": Factory(_report),
     "/events/{event_id}": Factory(_event),
 }
 FACTORIES["/tools/configurations/{tool_name}"] = FACTORIES["/tools/{tool_id}"]

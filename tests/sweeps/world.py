@@ -1,7 +1,7 @@
 """A running application with people, in which the sweeps make real objects as they need them."""
 
 import json as json_module
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,6 +77,10 @@ class World:
         finally:
             self._loop.run(self.muster.__aexit__(None, None, None))
             self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do in the application's loop what no request does."""
+        return self._loop.run(work)
 
     def project_of(self, person: str) -> str:
         """Return the project that a person works in."""

@@ -13,7 +13,11 @@ from muster.domains.catalogue.models import (
     providers_from_environment,
 )
 from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
+from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, IncidentWatcher
+from muster.domains.control.incidents import HEARD_BY
+from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.runs import RunFollower
+from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
 from muster.entrypoints.running import EngineMode, Running
 from muster.kernel.crypto import MasterKey
@@ -24,6 +28,7 @@ from muster.kernel.live import LiveBus
 from muster.kernel.settings import Providers, Settings
 from muster.platform.access import identify
 from muster.platform.audit.service import AuditLog
+from muster.platform.deliveries import Courier
 from muster.platform.events import EventTail
 from muster.platform.identity import Credentials
 from muster.platform.projects import authenticate
@@ -51,6 +56,7 @@ class Muster:
     def __init__(self, settings: Settings, *, engine: EngineMode) -> None:
         settings.refuse_unsafe()
         self.settings = settings
+        self._engine_mode = engine
         self.master_key = MasterKey.load(
             settings.master_key.get_secret_value() if settings.master_key else None,
             settings.data_dir / "master.key",
@@ -65,6 +71,7 @@ class Muster:
         self.models = ModelCatalogue(self.database, self.egress, self.vault, environment)
         self.mcp = McpPool(self.egress)
         self.tools = ToolCatalogue(self._tool_services())
+        self.courier = Courier(self.database, self.live, settings.deliveries)
         self.running = Running(
             settings,
             engine,
@@ -72,12 +79,36 @@ class Muster:
             live=self.live,
             models=self.models,
             tools=self.tools,
+            courier=self.courier,
+            master_key=self.master_key,
         )
+        self.action_delivery = self._deliver_for_actions()
         self.event_tail = EventTail(self.database, self.live)
         self.audit = AuditLog(self.database, self.master_key, periodic=engine != "off")
+        self.report_parts = report_parts(
+            settings.data_dir, self.database, self.running.parts, self.audit
+        )
+        self.report_dispatcher = ReportDispatcher(self.report_parts)
+        if self.running.engine is not None:
+            maker = ReportMaker(self.report_parts)
+            self.running.engine.register(JOB_KIND, maker.handle, lost=maker.lost)
         self.health = Health(self.database, settings.data_dir, self.running.engine)
         self.app = self._make_app()
         self._stack = AsyncExitStack()
+
+    def _deliver_for_actions(self) -> ActionDelivery:
+        delivery = ActionDelivery(
+            self.settings,
+            database=self.database,
+            egress=self.egress,
+            master_key=self.master_key,
+            circuits=self.running.circuits,
+        )
+        self.courier.register(SOURCE_KIND, delivery)
+        self.database.info[HEARD_BY] = IncidentWatcher(
+            self.database, self.live, self.courier, self.settings.public_url
+        )
+        return delivery
 
     def _tool_services(self) -> ToolServices:
         tools = self.settings.tools
@@ -106,14 +137,19 @@ class Muster:
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.approval_decided = self.running.approval_decided
+        app.state.access_rules = self.running.access_rules
+        app.state.bare_calls = self.running.bare_calls
         app.state.cost_journal = self.running.cost_journal
         app.state.intake = self.running.intake
         app.state.evaluator = self.running.evaluator
         app.state.registration_judge = self.running.registration_judge
         app.state.dry_runs = self.running.dry_runs
+        app.state.courier = self.courier
+        app.state.action_delivery = self.action_delivery
         app.state.event_tail = self.event_tail
         app.state.follow_run = RunFollower(self.database, self.live, self.running.parts.blobs)
         app.state.audit = self.audit
+        app.state.report_parts = self.report_parts
         app.state.health = self.health
         app.state.authenticate = authenticate
         app.state.identify = identify
@@ -133,6 +169,9 @@ class Muster:
             self.audit.start()
             stack.push_async_callback(self.audit.stop)
             await self.running.start(stack)
+            if self._engine_mode == "work":
+                self.report_dispatcher.start()
+                stack.push_async_callback(self.report_dispatcher.stop)
             # What was begun stays until the end; had anything above failed, it would be undone.
             self._stack = stack.pop_all()
         return self

@@ -4,6 +4,8 @@ from muster.domains.catalogue.agents.router import router as agents
 from muster.domains.catalogue.models.calls_router import router as model_calls
 from muster.domains.catalogue.models.router import router as models
 from muster.domains.catalogue.tools.router import router as tools
+from muster.domains.control.access_rules.router import router as access_rules
+from muster.domains.control.actions.router import router as actions
 from muster.domains.control.approvals.router import router as approvals
 from muster.domains.control.breakers.router import router as circuit_breakers
 from muster.domains.control.budgets.router import cost_router as cost_budget
@@ -12,6 +14,7 @@ from muster.domains.control.incidents.router import router as incidents
 from muster.domains.control.policies.gate_router import gate_router
 from muster.domains.control.policies.router import router as policies
 from muster.domains.control.policies.templates_router import templates_router
+from muster.domains.insight.reports.router import router as reports
 from muster.domains.work.costs.router import router as costs
 from muster.domains.work.logs.router import copilot_router, hot_router
 from muster.domains.work.logs.router import router as logs
@@ -55,9 +58,12 @@ ROUTERS: list[Router] = [
     budgets,
     circuit_breakers,
     incidents,
+    actions,
     policies,
     templates_router,
     gate_router,
+    access_rules,
+    reports,
     live_events,  # before the events, whose `/events/{event_id}` would take its path
     root_live_events,
     events,

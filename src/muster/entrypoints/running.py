@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
+from muster.domains.control.access_rules import AccessCheck, AccessRules
+from muster.domains.control.actions import decide_about_agent
 from muster.domains.control.approvals import Approval
 from muster.domains.control.breakers import BreakerCheck, Circuits
 from muster.domains.control.budgets import BudgetCheck
@@ -29,6 +31,7 @@ from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyObserver
 from muster.domains.work.runs import (
     JOB_KIND,
+    BareCalls,
     Detached,
     Dispatcher,
     RunExecutor,
@@ -37,12 +40,14 @@ from muster.domains.work.runs import (
     wake_decided,
 )
 from muster.engine import Engine, EngineOptions
+from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.kernel.http.idempotency import forget_old
 from muster.kernel.live import LiveBus
 from muster.kernel.logging import get_logger
 from muster.kernel.settings import Settings
 from muster.platform.access import Caller
+from muster.platform.deliveries import Courier
 
 EngineMode = Literal["work", "submit", "off"]
 """Whether a process executes runs, only gives them to those that do, or does neither."""
@@ -55,18 +60,19 @@ logger = get_logger(__name__)
 class Wakes:
     """Lets a run that waited for people go on, in the unit of work of their decision."""
 
-    def __init__(self, parts: RunParts) -> None:
-        self._parts = parts
+    def __init__(self, parts: RunParts, master_key: MasterKey) -> None:
+        self._parts, self._master_key = parts, master_key
 
     async def hold(self, session: AsyncSession, run_id: str) -> None:
         """Let nobody else move the run until the unit of work ends."""
         await hold_line(session, run_id)
 
     async def __call__(self, session: AsyncSession, caller: Caller, approval: Approval) -> None:
-        """Let the run go on when nothing else is asked."""
-        del caller
+        """Let the run go on when nothing else is asked, or the agent that was asked about."""
         if approval.run_id is not None:
             await wake_decided(session, approval.run_id, self._parts.engine)
+        else:
+            await decide_about_agent(session, caller, approval, self._master_key)
 
 
 class Running:
@@ -79,6 +85,8 @@ class Running:
         live: The live bus.
         models: The models.
         tools: The tools.
+        courier: What delivers messages that go out.
+        master_key: The key that seals secrets.
     """
 
     def __init__(
@@ -90,20 +98,27 @@ class Running:
         live: LiveBus,
         models: ModelCatalogue,
         tools: ToolCatalogue,
+        courier: Courier,
+        master_key: MasterKey,
     ) -> None:
+        self._courier = courier
         self._mode, self._database = mode, database
         blobs = LocalBlobStore(settings.data_dir / "blobs")
         self.cost_journal = JournalSpending()
         self.budgets = BudgetCheck(database, live, self.cost_journal)
         self.circuits = Circuits(database, live, settings.breakers)
         self._breakers = BreakerCheck(self.circuits)
+        self.access_rules = AccessRules(database, live)
         policies = CompiledPolicies(database, live)
         history = JournalHistory(database, blobs)
         memories = Memories(history)
         self.dry_runs = DryRuns(policies, history)
         self.evaluator = Evaluator(database, policies, memories)
         self.registration_judge = RegistrationJudge(policies)
+        access = AccessCheck(self.access_rules)
+        self.bare_calls = BareCalls(Gate([access, self.budgets, self._breakers]))
         checks = [
+            access,
             *standard_checks(self._recent_calls),
             PolicyCheck(database, policies, memories),
             self.budgets,
@@ -122,12 +137,13 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
+            access_rules=self.access_rules,
             models=models,
             tools=tools,
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
-        self.approval_decided = Wakes(self.parts)
+        self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer)
 
@@ -137,17 +153,18 @@ class Running:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to work; the stack ends it."""
+        stack.push_async_callback(self.budgets.written)
         if self.engine is None:
             return
         executor = RunExecutor(self.parts)
         self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
-        stack.push_async_callback(self.budgets.written)
         await self.engine.start()
         stack.push_async_callback(self.engine.stop)
         if self._mode == "work":
             _background(stack, Dispatcher(self.parts).run, "dispatcher")
             sweep = IdleSweep(self._database, self.parts.writer)
             _background(stack, sweep.run, "idle-sweep")
+            _background(stack, self._courier.run, "courier")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:

@@ -132,6 +132,52 @@ class BreakersSettings(BaseModel):
     ] = 1
 
 
+class SmtpSettings(BaseModel):
+    """The mail server by which e-mail is sent. Without host and sender no e-mail is sent."""
+
+    host: Annotated[str | None, Field(description="Host of the SMTP server.")] = None
+    port: Annotated[int, Field(ge=1, le=65535, description="Port of the SMTP server.")] = 587
+    username: Annotated[str | None, Field(description="User name for the SMTP server.")] = None
+    password: Annotated[SecretStr | None, Field(description="Password for it.")] = None
+    sender: Annotated[
+        str | None, Field(description="Address that e-mail comes from, such as muster@example.com.")
+    ] = None
+    tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        Field(
+            description="`starttls` turns the connection into a safe one, `tls` begins with one, "
+            "`none` sends all in the clear."
+        ),
+    ] = "starttls"
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the settings without which no e-mail can be sent."""
+        needed = (("MUSTER_SMTP_HOST", self.host), ("MUSTER_SMTP_SENDER", self.sender))
+        return [name for name, value in needed if not value]
+
+
+class DeliveriesSettings(BaseModel):
+    """How patiently webhooks and other messages are delivered."""
+
+    attempts: Annotated[
+        int, Field(ge=1, le=20, description="Attempts until a delivery is given up.")
+    ] = 6
+    first_wait_s: Annotated[
+        float,
+        Field(gt=0, le=3600, description="Wait after the first failure; each later one is triple."),
+    ] = 30.0
+    longest_wait_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Longest wait between attempts, in seconds.")
+    ] = 3600.0
+    timeout_s: Annotated[
+        float, Field(gt=0, le=300, description="Time limit of one attempt, in seconds.")
+    ] = 20.0
+    concurrency: Annotated[
+        int, Field(ge=1, le=100, description="Deliveries that one process makes at a time.")
+    ] = 8
+
+
 class Providers(BaseSettings):
     """Model providers that are set up from the environment, under the names their makers use."""
 
@@ -239,6 +285,8 @@ class Settings(BaseSettings):
     runs: RunsSettings = RunsSettings()
     tools: ToolsSettings = ToolsSettings()
     breakers: BreakersSettings = BreakersSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    deliveries: DeliveriesSettings = DeliveriesSettings()
 
     _lists = field_validator("egress_allow", "cors_origins", mode="before")(_split)
 

@@ -1,6 +1,7 @@
 """What runs do with approvals: ask, read what was decided, withdraw."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,8 @@ from muster.platform import events
 from muster.platform.access import Caller
 
 PENDING = "pending"
+AGENT_REVIEW = "agent_review"
+"""Kind of a question whether an agent may go on; only the platform asks it."""
 
 
 async def ask(
@@ -72,6 +75,51 @@ def _add(
         agent_id=agent_id,
     )
     events.record(session, caller, fact)
+    return approval.id
+
+
+async def ask_about_agent(
+    session: AsyncSession,
+    caller: Caller,
+    *,
+    agent_id: str,
+    title: str,
+    description: str,
+    details: dict[str, Any],
+) -> str:
+    """Ask whether an agent may go on; while the question is open it is not asked again.
+
+    Whoever asks holds the agent, so that two cannot ask at once. Returns the approval's id.
+    """
+    open_one = select(Approval.id).where(
+        Approval.project_id == caller.project_id,
+        Approval.agent_id == agent_id,
+        Approval.kind == AGENT_REVIEW,
+        Approval.status == PENDING,
+    )
+    if known := await session.scalar(open_one.limit(1)):
+        return known
+    approval = Approval(
+        id=new_id(),
+        project_id=caller.project_id,
+        kind=AGENT_REVIEW,
+        agent_id=agent_id,
+        title=title[:255],
+        description=description,
+        details=details,
+        requested_by_id=caller.id,
+        requested_by_name=caller.name,
+    )
+    session.add(approval)
+    fact = ApprovalRequested(
+        approval_id=approval.id,
+        kind=AGENT_REVIEW,
+        title=approval.title,
+        run_id=None,
+        agent_id=agent_id,
+    )
+    events.record(session, caller, fact)
+    await session.flush()
     return approval.id
 
 

@@ -34,8 +34,11 @@ class ApprovalList(ListParams):
     ] = None
     agent_id: Annotated[str | None, Field(description="Only about this agent.")] = None
     kind: Annotated[
-        Literal["tool_call", "uncertain_step", "manual"] | None,
-        Field(description="Only of this kind; `manual` ones were asked for by hand."),
+        Literal["tool_call", "uncertain_step", "manual", "agent_review"] | None,
+        Field(
+            description="Only of this kind; `manual` ones were asked for by hand, `agent_review` "
+            "ones by an action about an agent."
+        ),
     ] = None
 
 

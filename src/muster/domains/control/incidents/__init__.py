@@ -2,6 +2,14 @@
 
 from muster.domains.control.incidents.models import Incident, IncidentChange
 from muster.domains.control.incidents.reporting import report
-from muster.domains.control.incidents.violation import Violation
+from muster.domains.control.incidents.telling import HEARD_BY
+from muster.domains.control.incidents.violation import Severity, Violation
 
-__all__ = ["Incident", "IncidentChange", "Violation", "report"]
+__all__ = [
+    "HEARD_BY",
+    "Incident",
+    "IncidentChange",
+    "Severity",
+    "Violation",
+    "report",
+]

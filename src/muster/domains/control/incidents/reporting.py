@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.control.incidents.events import IncidentOpened, IncidentRepeated
 from muster.domains.control.incidents.models import UNRESOLVED, Incident, IncidentChange
+from muster.domains.control.incidents.telling import tell
 from muster.domains.control.incidents.violation import Violation
 from muster.kernel import clock
 from muster.kernel.ids import new_id
-from muster.platform import events
 from muster.platform.access import Caller
 
 _DONE = {
@@ -59,7 +59,7 @@ async def _count(
             agent_id=incident.agent_id,
             count=incident.count,
         )
-        events.record(session, caller, fact)
+        tell(session, caller, incident, fact)
     return incident
 
 
@@ -153,4 +153,4 @@ def _tell_opened(session: AsyncSession, caller: Caller, incident: Incident) -> N
         task_id=incident.task_id,
         run_id=incident.run_id,
     )
-    events.record(session, caller, fact)
+    tell(session, caller, incident, fact)

@@ -18,10 +18,10 @@ from muster.domains.control.incidents.schemas import (
     IncidentSummary,
     ReportedIncident,
 )
+from muster.domains.control.incidents.telling import tell
 from muster.domains.control.incidents.violation import Violation
 from muster.kernel import clock
 from muster.kernel.paging import Rows
-from muster.platform import events
 from muster.platform.access import Caller
 
 
@@ -124,5 +124,5 @@ class IncidentService:
             from_status=left,
             reason=reason,
         )
-        events.record(self._session, self._caller, fact)
+        tell(self._session, self._caller, incident, fact)
         return incident
