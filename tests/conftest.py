@@ -47,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure coverage on the first database only: measuring costs as much again as testing."""
-    kind = getattr(item, "callspec", None) and item.callspec.params.get("database_kind")
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
+    kind = parameters.get("database_kind")
     first, *_ = str(item.config.getoption("--database")).split(",")
     measuring = Coverage.current()
     if measuring is None or kind in {None, first}:
