@@ -62,6 +62,19 @@ def _event(world: "World", person: str, given: dict[str, str]) -> str:
     return str(world.call("GET", BASE + "/events", person).json()["items"][0]["id"])
 
 
+def _access_rule(world: "World", _: str, __: dict[str, str]) -> str:
+    body = {
+        "scope_type": "user",
+        "scope_id": world.accounts.ids["viewer"],
+        "resource_type": "model",
+        "resource_id": f"nobody/{new_id()}",
+        "effect": "deny",
+    }
+    answer = world.call("POST", BASE + "/policy/rules", "superadmin", json=body)
+    assert answer.status == 201, answer
+    return str(answer.json()["rule"]["id"])
+
+
 def _user(world: "World", _: str, __: dict[str, str]) -> str:
     return world.add_user()
 
@@ -139,6 +152,7 @@ FACTORIES: dict[str, Factory] = {
     "/circuit-breakers/{name}": Factory(
         lambda _, __, ___: f"tool:{new_id()}", shared="every name stands for one in each project"
     ),
+    "/policy/rules/{rule_id}": Factory(_access_rule, shared="they hold on the whole platform"),
     "/events/{event_id}": Factory(_event),
 }
 FACTORIES["/tools/configurations/{tool_name}"] = FACTORIES["/tools/{tool_id}"]

@@ -44,7 +44,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 OF_ALL = {"builtin", "environment"}
 """Sources of what every project has: built-in tools and models, those of the environment."""
 
-OF_PLATFORM = {"users:read", "audit:read", "breakers:read"}
+OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read"}
 """Scopes of admins, who look after all projects."""
 
 OF_PERSON = {"profile:read", "api-keys:read"}

@@ -105,6 +105,8 @@ class Muster:
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.approval_decided = self.running.approval_decided
+        app.state.access_rules = self.running.access_rules
+        app.state.bare_calls = self.running.bare_calls
         app.state.cost_journal = self.running.cost_journal
         app.state.intake = self.running.intake
         app.state.evaluator = self.running.evaluator

@@ -38,6 +38,7 @@ ROUTERS = [
         "domains.control.policies.templates_router", "policy-templates", name="templates_router"
     ),
     _router("domains.control.policies.gate_router", "gate", name="gate_router"),
+    _router("domains.control.access_rules.router", "policy"),
     # Before the events, whose `/events/{event_id}` would take its path.
     _router("platform.events.live_router", "ws", "events"),
     _router("platform.events.live_router", "/ws", name="root_router"),

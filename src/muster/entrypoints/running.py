@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
+from muster.domains.control.access_rules import AccessCheck, AccessRules
 from muster.domains.control.approvals import Approval
 from muster.domains.control.breakers import BreakerCheck, Circuits
 from muster.domains.control.budgets import BudgetCheck
@@ -29,6 +30,7 @@ from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyObserver
 from muster.domains.work.runs import (
     JOB_KIND,
+    BareCalls,
     Detached,
     Dispatcher,
     RunExecutor,
@@ -97,13 +99,17 @@ class Running:
         self.budgets = BudgetCheck(database, live, self.cost_journal)
         self.circuits = Circuits(database, live, settings.breakers)
         self._breakers = BreakerCheck(self.circuits)
+        self.access_rules = AccessRules(database, live)
         policies = CompiledPolicies(database, live)
         history = JournalHistory(database, blobs)
         memories = Memories(history)
         self.dry_runs = DryRuns(policies, history)
         self.evaluator = Evaluator(database, policies, memories)
         self.registration_judge = RegistrationJudge(policies)
+        access = AccessCheck(self.access_rules)
+        self.bare_calls = BareCalls(Gate([access, self.budgets, self._breakers]))
         checks = [
+            access,
             *standard_checks(self._recent_calls),
             PolicyCheck(database, policies, memories),
             self.budgets,
@@ -122,6 +128,7 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
+            access_rules=self.access_rules,
             models=models,
             tools=tools,
             engine=self.engine or Detached(),
@@ -137,11 +144,11 @@ class Running:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to work; the stack ends it."""
+        stack.push_async_callback(self.budgets.written)
         if self.engine is None:
             return
         executor = RunExecutor(self.parts)
         self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
-        stack.push_async_callback(self.budgets.written)
         await self.engine.start()
         stack.push_async_callback(self.engine.stop)
         if self._mode == "work":

@@ -69,6 +69,13 @@ class Scope(StrEnum):
     INCIDENTS_REPORT = "incidents:report"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
+    ACTIONS_READ = "actions:read"
+    ACTIONS_WRITE = "actions:write"
+    REPORTS_READ = "reports:read"
+    REPORTS_WRITE = "reports:write"
+    ACCESS_RULES_READ = "access-rules:read"
+    ACCESS_RULES_WRITE = "access-rules:write"
+    ACCESS_RULES_CHECK = "access-rules:check"
 
 
 _EVERYONE = frozenset(
@@ -86,12 +93,14 @@ _ADMIN = _EVERYONE | {
     Scope.AUDIT_READ,
     Scope.BREAKERS_READ,
     Scope.BREAKERS_WRITE,
+    Scope.ACCESS_RULES_CHECK,
 }
 
 PLATFORM_SCOPES: dict[PlatformRole, frozenset[Scope]] = {
     PlatformRole.USER: _EVERYONE,
     PlatformRole.ADMIN: _ADMIN,
-    PlatformRole.SUPERADMIN: _ADMIN | {Scope.PLATFORM_WRITE},
+    PlatformRole.SUPERADMIN: _ADMIN
+    | {Scope.PLATFORM_WRITE, Scope.ACCESS_RULES_READ, Scope.ACCESS_RULES_WRITE},
 }
 
 _VIEWER = frozenset(
@@ -107,6 +116,8 @@ _VIEWER = frozenset(
         Scope.BUDGETS_READ,
         Scope.INCIDENTS_READ,
         Scope.POLICIES_READ,
+        Scope.ACTIONS_READ,
+        Scope.REPORTS_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -116,6 +127,7 @@ _OPERATOR = _VIEWER | {
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
     Scope.INCIDENTS_WRITE,
+    Scope.REPORTS_WRITE,
 }
 _EDITOR = _OPERATOR | {
     Scope.SECRETS_WRITE,
@@ -126,6 +138,7 @@ _EDITOR = _OPERATOR | {
     Scope.LOGS_WRITE,
     Scope.INCIDENTS_REPORT,
     Scope.POLICIES_WRITE,
+    Scope.ACTIONS_WRITE,
 }
 
 PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {

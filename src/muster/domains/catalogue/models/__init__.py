@@ -1,7 +1,10 @@
 """Models: those of a project and those of the environment, and how a name becomes a call."""
 
+from muster.domains.catalogue.models.admission import Admission, BareCall
 from muster.domains.catalogue.models.catalogue import CallableModel, ModelCatalogue
 from muster.domains.catalogue.models.errors import (
+    BudgetExceeded,
+    CircuitOpen,
     ModelDisabled,
     ModelNameTaken,
     ModelNotFound,
@@ -19,7 +22,11 @@ from muster.domains.catalogue.models.providers import (
 
 __all__ = [
     "BUILTIN_MODEL",
+    "Admission",
+    "BareCall",
+    "BudgetExceeded",
     "CallableModel",
+    "CircuitOpen",
     "Environment",
     "ModelCatalogue",
     "ModelDisabled",

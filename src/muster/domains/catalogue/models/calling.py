@@ -15,6 +15,7 @@ from muster.adapters.models import (
     TextDelta,
     ThinkingDelta,
 )
+from muster.domains.catalogue.models.admission import Admission
 from muster.domains.catalogue.models.call_schemas import (
     AnswerChoice,
     AnswerMessage,
@@ -29,6 +30,7 @@ from muster.domains.catalogue.models.errors import LlmUnreachable
 from muster.kernel import metrics
 from muster.kernel.errors import AppError
 from muster.kernel.ids import new_id
+from muster.platform.access import Caller
 
 _UNREACHED = "cannot be reached at"
 
@@ -47,20 +49,25 @@ def request_of(
     )
 
 
-async def ask(model: CallableModel, request: ModelRequest) -> ModelReply:
+async def ask(
+    admission: Admission, caller: Caller, model: CallableModel, request: ModelRequest
+) -> ModelReply:
     """Call a model and wait for its whole answer."""
-    with _told(model):
-        reply = await model.chat.request(request)
+    async with admission.admit(caller, model, request) as call:
+        with _told(model):
+            reply = call.reply = await model.chat.request(request)
     _count(model, reply)
     return reply
 
 
-async def open_stream(model: CallableModel, request: ModelRequest) -> AsyncGenerator[str]:
+async def open_stream(
+    admission: Admission, caller: Caller, model: CallableModel, request: ModelRequest
+) -> AsyncGenerator[str]:
     """Call a model and return its answer as the data of server-sent events.
 
     What fails before the first piece is raised here, so that it can be answered with a status.
     """
-    pieces = _chunks(model, request)
+    pieces = _chunks(admission, caller, model, request)
     first = await anext(pieces)
 
     async def all_pieces() -> AsyncGenerator[str]:
@@ -87,7 +94,9 @@ def completion(reply: ModelReply) -> ChatCompletion:
     )
 
 
-async def _chunks(model: CallableModel, request: ModelRequest) -> AsyncGenerator[str]:
+async def _chunks(
+    admission: Admission, caller: Caller, model: CallableModel, request: ModelRequest
+) -> AsyncGenerator[str]:
     head = {
         "id": f"chatcmpl-{new_id()}",
         "object": "chat.completion.chunk",
@@ -100,20 +109,22 @@ async def _chunks(model: CallableModel, request: ModelRequest) -> AsyncGenerator
         return msgspec.json.encode({**head, "choices": [choice], **more}).decode()
 
     role: dict[str, Any] = {"role": "assistant"}
-    with _told(model):
-        async with aclosing(_events(model, request)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    yield chunk({**role, "content": event.text})
-                elif isinstance(event, ThinkingDelta):
-                    yield chunk({**role, "reasoning_content": event.text})
-                else:
-                    _count(model, event)
-                    for delta in _tool_deltas(event):
-                        yield chunk({**role, **delta})
-                    usage = TokenUsage.of(event).model_dump()
-                    yield chunk(role, event.finish_reason, usage=usage, cost=event.cost)
-                role = {}
+    async with admission.admit(caller, model, request) as call:
+        with _told(model):
+            async with aclosing(_events(model, request)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        yield chunk({**role, "content": event.text})
+                    elif isinstance(event, ThinkingDelta):
+                        yield chunk({**role, "reasoning_content": event.text})
+                    else:
+                        call.reply = event
+                        _count(model, event)
+                        for delta in _tool_deltas(event):
+                            yield chunk({**role, **delta})
+                        usage = TokenUsage.of(event).model_dump()
+                        yield chunk(role, event.finish_reason, usage=usage, cost=event.cost)
+                    role = {}
 
 
 def _events(model: CallableModel, request: ModelRequest) -> AsyncGenerator[StreamEvent]:

@@ -40,7 +40,8 @@ class CallableModel:
 
     `name` is the project's name of the model, or `provider/model` for one of the environment.
     `price` is for estimates, None where nobody knows it. A model `is_shared` when it is the
-    operator's for all projects, and `is_local` when nobody else is asked.
+    operator's for all projects, and `is_local` when nobody else is asked. `resource_ids` are all by
+    which access rules can name it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class CallableModel:
     price: Price | None = None
     is_shared: bool = False
     is_local: bool = False
+    resource_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,17 @@ class ModelCatalogue:
             return await self._call_own(own)
         return await self._call_named(await self.names.find(reference, max_age_s=PAUSE_S))
 
+    async def resource_ids(self, project_id: str, reference: str) -> frozenset[str]:
+        """Return all by which access rules can name what a reference means; itself, if nothing."""
+        async with self._database.read() as session:
+            own = await ModelRepository(session, project_id).find_by_reference(reference)
+        if own is not None:
+            return _resource_ids(own)
+        try:
+            return frozenset({(await self.names.find(reference, max_age_s=PAUSE_S)).name})
+        except AppError:
+            return frozenset({reference})
+
     async def problem(self, project_id: str, reference: str) -> str | None:
         """Return why `resolve` would refuse a reference, or None."""
         return (await self.problems(project_id, [reference]))[reference]
@@ -169,6 +182,7 @@ class ModelCatalogue:
             context_window=row.context_window,
             price=price or await _price_of(config, row.model),
             is_local=config is None,
+            resource_ids=_resource_ids(row),
         )
 
     async def _key_of(self, row: Model) -> str | None:
@@ -190,6 +204,7 @@ class ModelCatalogue:
                 price=_FREE,
                 is_shared=True,
                 is_local=True,
+                resource_ids=frozenset({BUILTIN_MODEL}),
             )
         return CallableModel(
             name=named.name,
@@ -197,6 +212,7 @@ class ModelCatalogue:
             chat=self._chat(named.config, named.model, None),
             price=await _price_of(named.config, named.model),
             is_shared=True,
+            resource_ids=frozenset({named.name}),
         )
 
     def _build(self, config: ProviderConfig, model: str, price: Price | None) -> ChatModel:
@@ -205,6 +221,16 @@ class ModelCatalogue:
 
     def _client_of(self, config: ProviderConfig) -> Any:
         return self._clients[config.trusted]
+
+
+def _resource_ids(row: Model) -> frozenset[str]:
+    """Return what a project cannot change about a model of its own.
+
+    Not its name; and at an address of its own anything may answer to a provider's name.
+    """
+    if row.provider == BUILTIN:
+        return frozenset({row.id, BUILTIN_MODEL})
+    return frozenset({row.id} if row.base_url else {row.id, f"{row.provider}/{row.model}"})
 
 
 _priced: dict[tuple[str | None, str], Price | None] = {}

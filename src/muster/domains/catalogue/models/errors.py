@@ -1,7 +1,7 @@
 """What can go wrong with models."""
 
 from muster.adapters.models import ModelFailed
-from muster.kernel.errors import Conflict, NotFound
+from muster.kernel.errors import AppError, Conflict, NotFound, Unavailable
 
 
 class ModelNotFound(NotFound):
@@ -36,3 +36,11 @@ class LlmUnreachable(ModelFailed):
     """What the platform family calls a provider to which no connection could be made."""
 
     code, title = "llm_unreachable", "The model's provider cannot be reached"
+
+
+class BudgetExceeded(AppError):
+    status, code, title = 402, "budget_exceeded", "A budget does not allow the call"
+
+
+class CircuitOpen(Unavailable):
+    code, title = "circuit_open", "A circuit breaker is open"

@@ -47,7 +47,8 @@ class BoundTool:
     """A tool that can be called.
 
     `step_kind` and `verb` are what a call of it is in the vocabulary of governance. An `idempotent`
-    tool may be called again when it is not known whether the first call came off.
+    tool may be called again when it is not known whether the first call came off. `resource_ids`
+    are all by which access rules can name it.
     """
 
     spec: ToolSpec
@@ -59,6 +60,7 @@ class BoundTool:
     requires_approval: bool
     timeout_s: float
     perform: Call
+    resource_ids: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

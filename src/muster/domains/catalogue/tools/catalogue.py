@@ -137,6 +137,7 @@ class ToolCatalogue:
             requires_approval=definition.requires_approval,
             timeout_s=limit_s,
             perform=face.perform,
+            resource_ids=definition.resource_ids,
         )
 
     async def _find_with_secrets(

@@ -36,6 +36,11 @@ class Definition:
     def source(self) -> Literal["builtin", "project"]:
         return "builtin" if self.builtin else "project"
 
+    @property
+    def resource_ids(self) -> frozenset[str]:
+        """All by which access rules can name it: not by a name that its project can change."""
+        return frozenset({self.id, self.name} if self.builtin else {self.id})
+
 
 def of_row(row: Tool) -> Definition:
     """Return the definition of a project's tool."""

@@ -34,7 +34,7 @@ from muster.domains.catalogue.tools.schemas import (
     ToolUpdate,
 )
 from muster.domains.catalogue.tools.service import ToolService
-from muster.domains.catalogue.tools.trying import try_out
+from muster.domains.catalogue.tools.trying import AccessGuard, try_out
 from muster.kernel.egress import AddressRefused
 from muster.kernel.http import Router, Sealing, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows, page_of
@@ -52,7 +52,13 @@ async def _catalogue(request: Request) -> ToolCatalogue:
     return catalogue
 
 
+async def _guard(request: Request) -> AccessGuard:
+    guard: AccessGuard = request.app.state.access_rules
+    return guard
+
+
 Catalogue = Annotated[ToolCatalogue, Depends(_catalogue)]
+Guard = Annotated[AccessGuard, Depends(_guard)]
 
 
 # The session takes a connection at its first statement, which comes after all that may take long.
@@ -207,15 +213,16 @@ async def toggle_tool(
     ),
 )
 async def test_tool(
-    noter: Noter, caller: CanInvoke, tools: Catalogue, tool_id: str, body: ToolTest
+    noter: Noter, caller: CanInvoke, tools: Catalogue, guard: Guard, tool_id: str, body: ToolTest
 ) -> ToolTestOut:
     """Call a tool for real and tell what came of it. A failure of the tool is `ok: false`.
 
     A tool of kind openapi or mcp needs a `function`; without one its source is looked at again, and
-    what it offers is saved.
+    what it offers is saved. An access rule may refuse the call with `access_denied_by_rule`.
     """
     named = await tools.find(caller.project_id, tool_id)
     definition = _existing(named)
+    await guard.require(caller, "tool", definition.resource_ids)
     trial = await try_out(tools, caller, named, definition, body)
     if trial.prepared is not None:
         await noter.update(definition.id, trial.prepared, LOOKED_AT)

@@ -1,8 +1,9 @@
 """Trying a tool outside of a run: a real call, or a new look at what it offers."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.tools.binding import BoundTool, ToolContext
@@ -15,6 +16,16 @@ from muster.domains.catalogue.tools.references import secret_names
 from muster.domains.catalogue.tools.schemas import ToolTest, ToolTestError, ToolTestOut
 from muster.kernel.errors import AppError, FieldError, Invalid
 from muster.platform.access import Caller, Scope
+
+
+class AccessGuard(Protocol):
+    """Knows the rules of access, which are above this slice."""
+
+    async def require(
+        self, caller: Caller, resource_type: Literal["tool"], resource_ids: Collection[str]
+    ) -> None:
+        """Raise why the caller may not use a tool."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from muster.domains.control.budgets.journal import Ended, Journal
 from muster.domains.control.budgets.models import BudgetHold, BudgetUsage
 from muster.domains.control.budgets.money import nanos_of
+from muster.domains.control.gate import BARE_KEY
 from muster.kernel import clock
 from muster.kernel.db import Database
 
@@ -74,6 +75,9 @@ async def reclaim(
 def _judge(
     hold: Row[Any], ended: Sequence[Ended], over: set[str], moment: datetime
 ) -> _Lost | None:
+    if hold.step_key == BARE_KEY:
+        # No run and no journal know of it: only time tells.
+        return _Lost(hold, None, over=not hold.amount) if hold.expires_at < moment else None
     # An attempt after a failed one has the key of the step with a number behind it.
     known = next(
         (

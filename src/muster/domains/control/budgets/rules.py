@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.domains.control.budgets.journal import Spending
 from muster.domains.control.budgets.models import Budget
 from muster.domains.control.budgets.windows import Window, window_of
-from muster.domains.control.gate import IntendedStep
+from muster.domains.control.gate import BARE_KEY, IntendedStep
 from muster.kernel import clock
 from muster.kernel.cached import Cached
 from muster.kernel.db import Database, after_commit
@@ -43,6 +43,8 @@ class Rule:
 
     def covers(self, step: IntendedStep) -> bool:
         """Tell whether what the step costs counts here."""
+        if self.period == "run" and step.key == BARE_KEY:
+            return False
         match self.scope:
             case "project":
                 return True

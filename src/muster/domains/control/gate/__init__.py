@@ -1,14 +1,17 @@
 """The gate: one in-process decision before every step, into which every kind of rule is plugged."""
 
 from muster.domains.control.gate.checks import (
+    MODEL_KIND,
     ApprovalRequired,
     IterationLimit,
     RateLimit,
+    StatelessCheck,
     TimeLimit,
     ToolPermission,
     standard_checks,
 )
 from muster.domains.control.gate.decision import (
+    BARE_KEY,
     Action,
     ApprovalEvidence,
     Decision,
@@ -23,6 +26,8 @@ from muster.domains.control.gate.decision import (
 from muster.domains.control.gate.gate import Check, Gate
 
 __all__ = [
+    "BARE_KEY",
+    "MODEL_KIND",
     "Action",
     "ApprovalEvidence",
     "ApprovalRequired",
@@ -36,6 +41,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "RateLimit",
+    "StatelessCheck",
     "TimeLimit",
     "ToolFacts",
     "ToolPermission",

@@ -26,6 +26,10 @@ class Action(StrEnum):
 _WEIGHTS = {action: weight for weight, action in enumerate(Action)}
 
 
+BARE_KEY = "bare"
+"""Key of the only step of a call that belongs to no run."""
+
+
 def arguments_hash(name: str, arguments: Mapping[str, Any]) -> str:
     """Return what an approval is bound to: SHA-256 over the tool's name and its arguments."""
     return sha256(canonical({"name": name, "arguments": dict(arguments)})).hexdigest()
@@ -80,7 +84,8 @@ class IntendedStep:
 
     `root_run_id` is the run that a person or a key started, `started_by_id` who: agents that are
     asked by agents work for them. `estimated_cost` is in US dollars, None where nobody knows.
-    `breaker` names the other side that the step depends on, as circuit breakers do.
+    `breaker` names the other side that the step depends on, as circuit breakers do, and
+    `resource_ids` are all by which access rules can name its model or tool.
     """
 
     project_id: str
@@ -100,6 +105,7 @@ class IntendedStep:
     started_by_id: str | None = None
     estimated_cost: float | None = None
     breaker: str | None = None
+    resource_ids: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)

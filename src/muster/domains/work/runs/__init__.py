@@ -1,5 +1,6 @@
 """Runs: executing agents durably, and everything one can do with an execution."""
 
+from muster.domains.work.runs.bare_calls import BareCalls
 from muster.domains.work.runs.dispatch import Dispatcher
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.execution import RunExecutor
@@ -19,6 +20,7 @@ from muster.domains.work.runs.service import RunService, snapshot_of
 __all__ = [
     "EXTERNAL_FENCE",
     "JOB_KIND",
+    "BareCalls",
     "Detached",
     "Dispatcher",
     "ExecutionCreate",

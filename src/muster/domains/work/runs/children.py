@@ -30,11 +30,15 @@ Execute = Callable[[Run], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The run that asks: 0 deep when it was started, 1 when a run asked it, and so on."""
+    """The run that asks: 0 deep when it was started, 1 when a run asked it, and so on.
+
+    `started_by_id` is for whom all of them work.
+    """
 
     run: Run
     caller: Caller
     depth: int
+    started_by_id: str
 
 
 async def run_child(
@@ -84,6 +88,9 @@ async def _create(
     project = parent.run.project_id
     async with parts.database.read() as session:
         agent = await find_agent(session, project, reference)
+        await parts.access_rules.require_starter(
+            parent.started_by_id, project, "agent", {agent.id}, session
+        )
         snapshot = await ready_snapshot(session, agent, parts.models, parts.tools)
     async with parts.database.write() as session:
         return await insert_run(

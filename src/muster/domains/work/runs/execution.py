@@ -159,7 +159,7 @@ class Segment:
     async def _ask_agent(self, reference: str, prompt: str, step_key: str) -> ToolOutcome:
         return await run_child(
             self._parts,
-            Parent(self.run, self.caller, self.depth),
+            Parent(self.run, self.caller, self.depth, self._root.started_by_id),
             self._execute_child,
             reference=reference,
             prompt=prompt,

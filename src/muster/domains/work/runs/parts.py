@@ -8,6 +8,7 @@ from typing import Protocol
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
+from muster.domains.control.access_rules import AccessRules
 from muster.domains.control.gate import Gate
 from muster.domains.work.journal import JournalWriter
 from muster.engine import Job
@@ -50,6 +51,7 @@ class RunParts:
     writer: JournalWriter
     blobs: LocalBlobStore
     gate: Gate
+    access_rules: AccessRules
     models: ModelCatalogue
     tools: ToolCatalogue
     engine: Jobs

@@ -11,6 +11,7 @@ from muster.domains.catalogue.agents import (
     AgentNotReady,
     AgentRunsElsewhere,
 )
+from muster.domains.control.access_rules import AccessDeniedByRule
 from muster.domains.work.journal import IllegalRunMove, Run
 from muster.domains.work.runs.errors import (
     ForkPointInvalid,
@@ -91,7 +92,12 @@ def _started(run: Run, message: str) -> ExecutionStarted:
     "",
     status_code=201,
     responses=problems(
-        RunTargetMissing, AgentNotFound, AgentNotReady, AgentAmbiguous, AgentRunsElsewhere
+        RunTargetMissing,
+        AgentNotFound,
+        AgentNotReady,
+        AgentAmbiguous,
+        AgentRunsElsewhere,
+        AccessDeniedByRule,
     ),
 )
 async def create_execution(
@@ -176,7 +182,9 @@ async def force_stop_execution(runs: Writer, execution_id: str) -> StopAnswer:
 
 @router.post(
     "/{execution_id}/resume",
-    responses=problems(RunNotFound, IllegalRunMove, RunHasParent, RunIsExternal),
+    responses=problems(
+        RunNotFound, IllegalRunMove, RunHasParent, RunIsExternal, AccessDeniedByRule
+    ),
 )
 async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
     """Take up a failed, stopped or cancelled run where it was; finished steps are not repeated."""
@@ -186,7 +194,7 @@ async def resume_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
 @router.post(
     "/{execution_id}/retry",
     status_code=201,
-    responses=problems(RunNotFound, RunStillActive, RunIsExternal),
+    responses=problems(RunNotFound, RunStillActive, RunIsExternal, AccessDeniedByRule),
 )
 async def retry_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
     """Run the same again as a new run: same definition, same inputs, from the beginning."""
@@ -196,7 +204,7 @@ async def retry_execution(runs: Writer, execution_id: str) -> ExecutionStarted:
 @router.post(
     "/{execution_id}/fork",
     status_code=201,
-    responses=problems(RunNotFound, ForkPointInvalid, RunIsExternal),
+    responses=problems(RunNotFound, ForkPointInvalid, RunIsExternal, AccessDeniedByRule),
 )
 async def fork_execution(runs: Writer, execution_id: str, body: ForkRequest) -> ExecutionStarted:
     """Start a new run that shares the first steps of this one and goes its own way from there."""

@@ -80,6 +80,7 @@ class RunService:
 
     async def create(self, body: ExecutionCreate, agent: Agent, snapshot: Mapping[str, Any]) -> Run:
         """Create a run of an agent and give it to the engine."""
+        await self._require_access(agent.id)
         frozen = await self._frozen(body, snapshot)
         inputs = with_defaults(AgentSpec.model_validate(snapshot["agent"]), body.inputs)
         run = await insert_run(
@@ -149,6 +150,8 @@ class RunService:
         run = await self._own(run_id)
         if run.parent_run_id is not None:
             raise RunHasParent(f"Resume the run {run.parent_run_id}; this one goes on with it.")
+        if run.agent_id is not None:
+            await self._require_access(run.agent_id)
         await lifecycle.requeue(self._session, self._parts.engine, run, RunAction.RESUME)
         return run
 
@@ -173,6 +176,7 @@ class RunService:
     ) -> Run:
         if run.agent_id is None:
             raise RunTargetMissing("The run has no agent that could be run again.")
+        await self._require_access(run.agent_id)
         agent = await find_agent(self._session, run.project_id, run.agent_id, deleted=True)
         snapshot = {**run.snapshot, "model": model} if model else run.snapshot
         return await insert_run(
@@ -212,6 +216,10 @@ class RunService:
         )
         lifecycle.submit_later(self._session, self._parts.engine, copy)
         return copy
+
+    async def _require_access(self, agent_id: str) -> None:
+        rules = self._parts.access_rules
+        await rules.require(self._caller, "agent", {agent_id}, self._session)
 
     async def _partial(self, run: Run) -> PartialResults:
         memory = RunMemory(run, run.fence, run.started_at or run.created_at)

@@ -156,6 +156,7 @@ class StepRunner:
             call.iteration,
             estimated_cost=estimated_cost(model, call.request),
             breaker=breaker_of_model(model),
+            resource_ids=model.resource_ids,
         )
         decision = await self.gate.evaluate(step)
         if decision.action in {Action.ASK, Action.BLOCK}:
@@ -248,6 +249,7 @@ class StepRunner:
             tool=facts(use.call.name, tool),
             approval=evidence(use.call.name, approval),
             breaker=breaker_of_tool(tool, arguments) if tool else None,
+            resource_ids=tool.resource_ids if tool else frozenset(),
         )
         if approval is not None and approval.choice == "end_run":
             raise Refused(rejected(approval))
@@ -398,6 +400,7 @@ class StepRunner:
         approval: ApprovalEvidence | None = None,
         estimated_cost: float | None = None,
         breaker: str | None = None,
+        resource_ids: frozenset[str] = frozenset(),
     ) -> IntendedStep:
         return IntendedStep(
             project_id=self.memory.project_id,
@@ -423,6 +426,7 @@ class StepRunner:
             started_by_id=self.started_by_id,
             estimated_cost=estimated_cost,
             breaker=breaker,
+            resource_ids=resource_ids,
         )
 
     @asynccontextmanager
