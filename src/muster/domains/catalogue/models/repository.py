@@ -1,14 +1,15 @@
 """Queries on the models of a project."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 
 from muster.domains.catalogue.models.errors import ModelNameTaken, ModelNotFound
 from muster.domains.catalogue.models.models import Model
 from muster.kernel.db import Repository
 
-VERSION = select(func.count(Model.id), func.max(Model.updated_at)).where(
+VERSION: Select[*tuple[Any, ...]] = select(func.count(Model.id), func.max(Model.updated_at)).where(
     Model.project_id == bindparam("project_id")
 )
 """What changes whenever the models of a project do."""

@@ -1,15 +1,16 @@
 """Queries on tools."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BindParameter, Select, String, bindparam, func, select
 
 from muster.domains.catalogue.tools.errors import ToolNameTaken, ToolNotFound
 from muster.domains.catalogue.tools.models import Tool, ToolOverride
 from muster.kernel.db import Repository
 
-_PROJECT = bindparam("project_id")
-VERSION = select(
+_PROJECT: BindParameter[str] = bindparam("project_id", type_=String(36))
+VERSION: Select[*tuple[Any, ...]] = select(
     select(func.count(Tool.id)).where(Tool.project_id == _PROJECT).scalar_subquery(),
     select(func.max(Tool.updated_at)).where(Tool.project_id == _PROJECT).scalar_subquery(),
     select(func.count(ToolOverride.id))
