@@ -104,11 +104,11 @@ async def transition(
 def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Executable:
     """Return the statement of a move, built once: to build it costs more than to execute it."""
     runs: Any = Run.__table__
-    statement = update(runs).where(
+    statement: Any = update(runs).where(
         runs.c.id == bindparam("of_run"), runs.c.status.in_(sorted(s.value for s in sources))
     )
     if fenced:
         statement = statement.where(runs.c.fence == bindparam("of_fence"))
     values = {name: bindparam(name, type_=runs.c[name].type) for name in sorted(columns)}
-    moving: Executable = statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)
+    moving: Any = statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)
     return moving
