@@ -4,13 +4,14 @@ import asyncio
 import os
 import shutil
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
+from coverage import Coverage
 from pydantic import SecretStr
 
 from muster.engine import prepare
@@ -38,7 +39,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         kinds = str(metafunc.config.getoption("--database")).split(",")
+        if metafunc.definition.get_closest_marker("before_the_database"):
+            kinds = kinds[:1]
         metafunc.parametrize("database_kind", kinds, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage on the first database only: measuring costs as much again as testing."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
+    kind = parameters.get("database_kind")
+    first, *_ = str(item.config.getoption("--database")).split(",")
+    measuring = Coverage.current()
+    if measuring is None or kind in {None, first}:
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_START", raising=False)
+        measuring.stop()
+        try:
+            return (yield)
+        finally:
+            measuring.start()
 
 
 @pytest.fixture(scope="session")

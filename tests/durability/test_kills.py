@@ -48,7 +48,7 @@ async def test_killed_at_any_moment(world: World, agent: dict[str, Any]) -> None
     chance = random.Random(20260101)
     worker = await world.workers.start()
     repeated = 0
-    for number in range(15):
+    for number in range(8):
         runs = [await world.start(agent, "journey", f"r{number}x{n}") for n in range(3)]
         # The moment is what is left to chance, from before the first step to after the last.
         await asyncio.sleep(chance.uniform(0, 0.6))

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from tools.migration import differences, modules_with_tables, tables
 
 from muster.kernel.db import Database
 from muster.migrations import SchemaUnknown, current, downgrade, head, upgrade
+from muster.migrations.upgrading import configuration
 from tests.conftest import Template
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +129,10 @@ async def test_an_upgrade_that_is_done_changes_nothing(empty_url: str) -> None:
     async with database.read() as session:
         assert await session.scalar(text("SELECT seq FROM event_chains")) == 1
     await database.dispose()
+
+
+def test_the_newest_revision_is_that_of_the_last_file() -> None:
+    assert head() == ScriptDirectory.from_config(configuration()).get_current_head()
 
 
 async def test_asking_makes_no_database(tmp_path: Path) -> None:

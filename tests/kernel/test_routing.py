@@ -11,7 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from muster.kernel.http.routing import PrefixDispatch, query_names, required_scope
+from muster.kernel.http import App, LazyRouter
+from muster.kernel.http.lazy import together
+from muster.kernel.http.routing import BASE, PrefixDispatch, query_names, required_scope
 from tests.kernel.things import client_of, make_app
 
 pytestmark = pytest.mark.anyio
@@ -207,3 +209,41 @@ async def test_each_prefix_leads_to_its_routes() -> None:
     scope = {"type": "websocket", "path": "/api/v1/live", "headers": [], "query_string": b""}
     await dispatch(scope, receive, send)
     assert sent == ["websocket.accept", "websocket.send", "websocket.close"]
+
+
+# --- routers that are imported when they are asked for ----------------------------------------
+
+
+def lazy(module: str, *segments: str) -> LazyRouter:
+    return LazyRouter(module, "router", tuple(f"{BASE}/{segment}" for segment in segments))
+
+
+def test_routers_that_share_a_prefix_are_loaded_together_and_in_order() -> None:
+    a, b, c, d = lazy("a", "one"), lazy("b", "two"), lazy("c", "two", "one"), lazy("d", "three")
+    groups = together([a, b, c, d])
+    assert groups == {
+        f"{BASE}/one": [a, b, c],
+        f"{BASE}/two": [a, b, c],
+        f"{BASE}/three": [d],
+    }
+
+
+async def test_a_router_is_imported_by_the_first_request_for_one_of_its_paths() -> None:
+    app = App(docs=True, cors_origins=[], title="Things", version="1")
+    app.mount_when_asked([lazy("tests.kernel.things", "things"), lazy("no.such.module", "others")])
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://muster.test") as client:
+        assert (await client.get(f"{BASE}/nothing")).status_code == 404
+        assert not app.routes or all("things" not in str(route) for route in app.routes)
+        for _ in range(2):
+            assert (await client.delete(f"{BASE}/things")).status_code == 405
+        assert [r for r in app.routes if getattr(r, "path", "") == f"{BASE}/things"]
+    with pytest.raises(ModuleNotFoundError):
+        app.operations()
+
+
+async def test_all_routers_are_imported_for_the_description() -> None:
+    app = App(docs=True, cors_origins=[], title="Things", version="1")
+    app.mount_when_asked([lazy("tests.kernel.things", "things")])
+    assert f"{BASE}/things" in app.openapi()["paths"]
+    assert not app.load()

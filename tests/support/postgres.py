@@ -171,11 +171,23 @@ class PostgresServer:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
             yield connection
 
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """Connect when no other test process makes or drops a database.
+
+        At the same time they hinder each other, and each takes ten times as long. The lock is a
+        file's: the server's own would be waited for by a connection, which hinders as much.
+        """
+        name = f"muster-test-copying-{os.getuid()}-{self._admin.port or 5432}.lock"
+        path = Path(tempfile.gettempdir()) / name
+        with _exclusive(path), self._connection() as connection:
+            yield connection
+
     def _create(self, name: str, template: str | None) -> None:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template or "template0")
         )
-        with self._connection() as connection:
+        with self._in_turn() as connection:
             if connection.info.server_version >= _KNOWS_STRATEGIES:
                 # More than twice as fast as through the log, where nothing waits for the disk.
                 statement += sql.SQL(" STRATEGY FILE_COPY")
@@ -184,7 +196,7 @@ class PostgresServer:
 
     def _drop(self, name: str) -> None:
         identifier = sql.Identifier(name)
-        with self._connection() as connection:
+        with self._in_turn() as connection:
             if connection.execute(
                 "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate", [name]
             ).fetchone():

@@ -28,8 +28,7 @@ _METHODS = {"get", "put", "post", "delete", "patch"}
 def make_app(*, docs: bool = True) -> App:
     """Return the application's HTTP surface, without what is behind it."""
     app = App(docs=docs, cors_origins=[], title="Muster", version="0")
-    for router in ROUTERS:
-        app.mount_router(router)
+    app.mount_when_asked(ROUTERS)
     return app
 
 

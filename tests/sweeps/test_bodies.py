@@ -103,12 +103,14 @@ def is_optional(operation: Operation) -> bool:
     return not operation.spec["requestBody"].get("required", False)
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(WITH_BODY))
 def test_unreadable_bodies(world: World, operation: Operation) -> None:
     for content in UNREADABLE.values():
         assert_problem(send(world, operation, content), 400, 422)
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(WITH_BODY))
 def test_bodies_of_another_type(world: World, operation: Operation) -> None:
     body = json.dumps(operation.smallest_body()).encode()
@@ -117,6 +119,7 @@ def test_bodies_of_another_type(world: World, operation: Operation) -> None:
         assert_problem(answer, 400, 415, 422)
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(WITH_BODY))
 def test_no_body(world: World, operation: Operation) -> None:
     for content in (b"", b"null"):
@@ -127,6 +130,7 @@ def test_no_body(world: World, operation: Operation) -> None:
             assert_problem(answer, 422)
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(WITH_BODY))
 def test_unknown_fields(world: World, operation: Operation) -> None:
     assert operation.body is not None

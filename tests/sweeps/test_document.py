@@ -12,6 +12,9 @@ import jsonschema
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+from muster.entrypoints.routers import ROUTERS
+from muster.kernel.http import LazyRouter
+from muster.kernel.http.routing import prefix_of
 from muster.platform.access import Scope
 from tests.sweeps.document import (
     APP,
@@ -134,6 +137,12 @@ def test_answer_has_a_schema(operation: Operation) -> None:
         return
     for kind, content in response["content"].items():
         assert kind != "application/json" or content["schema"], "an answer of no known shape"
+
+
+@pytest.mark.parametrize("lazy", ROUTERS, ids=lambda lazy: f"{lazy.module}.{lazy.name}")
+def test_a_router_is_looked_for_by_the_paths_that_it_serves(lazy: LazyRouter) -> None:
+    served = {prefix_of(route.path) for route in lazy.load().routes}  # type: ignore[attr-defined]
+    assert served == set(lazy.prefixes)
 
 
 async def test_document_and_pages_are_served() -> None:

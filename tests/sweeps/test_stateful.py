@@ -24,8 +24,8 @@ from tests.sweeps.world import QUIET, World
 
 PERSON = "owner"
 SETTINGS = settings(
-    max_examples=12,
-    stateful_step_count=25,
+    max_examples=6,
+    stateful_step_count=20,
     derandomize=True,
     database=None,
     deadline=None,

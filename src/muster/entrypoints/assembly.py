@@ -39,8 +39,7 @@ from muster.platform.vault import Vault, check_master_key
 def bare_app(*, docs: bool = True, cors_origins: Sequence[str] = ()) -> App:
     """Return the application with nothing behind its routes; its document needs no more."""
     app = App(docs=docs, cors_origins=list(cors_origins), title="Muster", version=__version__)
-    for router in ROUTERS:
-        app.mount_router(router)
+    app.mount_when_asked(ROUTERS)
     return app
 
 

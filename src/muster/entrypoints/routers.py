@@ -1,74 +1,52 @@
 """Every router of the product, in the order of the reference."""
 
-from muster.domains.catalogue.agents.router import router as agents
-from muster.domains.catalogue.models.calls_router import router as model_calls
-from muster.domains.catalogue.models.router import router as models
-from muster.domains.catalogue.tools.router import router as tools
-from muster.domains.control.access_rules.router import router as access_rules
-from muster.domains.control.actions.router import router as actions
-from muster.domains.control.approvals.router import router as approvals
-from muster.domains.control.breakers.router import router as circuit_breakers
-from muster.domains.control.budgets.router import cost_router as cost_budget
-from muster.domains.control.budgets.router import router as budgets
-from muster.domains.control.incidents.router import router as incidents
-from muster.domains.control.policies.gate_router import gate_router
-from muster.domains.control.policies.router import router as policies
-from muster.domains.control.policies.templates_router import templates_router
-from muster.domains.insight.reports.router import router as reports
-from muster.domains.work.costs.router import router as costs
-from muster.domains.work.logs.router import copilot_router, hot_router
-from muster.domains.work.logs.router import router as logs
-from muster.domains.work.runs.journal_router import logs_router, trace_router
-from muster.domains.work.runs.router import history_router
-from muster.domains.work.runs.router import router as executions
-from muster.kernel.http import Router
-from muster.platform.audit.router import router as audit_log
-from muster.platform.events.live_router import root_router as root_live_events
-from muster.platform.events.live_router import router as live_events
-from muster.platform.events.router import audit_router
-from muster.platform.events.router import router as events
-from muster.platform.identity.api_keys_router import router as api_keys
-from muster.platform.identity.router import router as authentication
-from muster.platform.identity.users_router import router as users
-from muster.platform.projects.router import router as projects
-from muster.platform.system.router import root_router as root_system
-from muster.platform.system.router import router as system
-from muster.platform.vault.router import router as secrets
+from muster.kernel.http import LazyRouter
+from muster.kernel.http.routing import BASE
 
-ROUTERS: list[Router] = [
-    authentication,
-    api_keys,
-    users,
-    projects,
-    secrets,
-    model_calls,
-    models,
-    tools,
-    agents,
-    executions,
-    history_router,
-    logs_router,
-    trace_router,
-    hot_router,
-    logs,
-    copilot_router,
-    approvals,
-    costs,
-    cost_budget,
-    budgets,
-    circuit_breakers,
-    incidents,
-    actions,
-    policies,
-    templates_router,
-    gate_router,
-    access_rules,
-    reports,
-    live_events,  # before the events, whose `/events/{event_id}` would take its path
-    root_live_events,
-    events,
-    audit_router,
-    audit_log,
-    system,
-    root_system,
+
+def _router(module: str, *segments: str, name: str = "router") -> LazyRouter:
+    """Say where a router is, and the first segment of its paths: below the base, or below `/`."""
+    prefixes = tuple(s if s.startswith("/") else f"{BASE}/{s}" for s in segments)
+    return LazyRouter(f"muster.{module}", name, prefixes)
+
+
+ROUTERS = [
+    _router("platform.identity.router", "auth"),
+    _router("platform.identity.api_keys_router", "security", "auth"),
+    _router("platform.identity.users_router", "admin", "users"),
+    _router("platform.projects.router", "projects"),
+    _router("platform.vault.router", "api-keys"),
+    _router("domains.catalogue.models.calls_router", "models"),
+    _router("domains.catalogue.models.router", "models"),
+    _router("domains.catalogue.tools.router", "tools"),
+    _router("domains.catalogue.agents.router", "agents"),
+    _router("domains.work.runs.router", "executions"),
+    _router("domains.work.runs.router", "execution-history", name="history_router"),
+    _router("domains.work.runs.journal_router", "execution-logs", name="logs_router"),
+    _router("domains.work.runs.journal_router", "execution-trace", name="trace_router"),
+    _router("domains.work.logs.router", "logs", name="hot_router"),
+    _router("domains.work.logs.router", "logs"),
+    _router("domains.work.logs.router", "copilot", name="copilot_router"),
+    _router("domains.control.approvals.router", "approvals"),
+    _router("domains.work.costs.router", "cost"),
+    _router("domains.control.budgets.router", "cost", name="cost_router"),
+    _router("domains.control.budgets.router", "budgets"),
+    _router("domains.control.breakers.router", "circuit-breakers"),
+    _router("domains.control.incidents.router", "incidents"),
+    _router("domains.control.actions.router", "actions"),
+    _router("domains.control.policies.router", "policies"),
+    _router(
+        "domains.control.policies.templates_router", "policy-templates", name="templates_router"
+    ),
+    _router("domains.control.policies.gate_router", "gate", name="gate_router"),
+    _router("domains.control.access_rules.router", "policy"),
+    _router("domains.insight.reports.router", "reports"),
+    # Before the events, whose `/events/{event_id}` would take its path.
+    _router("platform.events.live_router", "ws", "events"),
+    _router("platform.events.live_router", "/ws", name="root_router"),
+    _router("platform.events.router", "events"),
+    _router("platform.events.router", "admin", name="audit_router"),
+    _router("platform.audit.router", "audit"),
+    _router("platform.system.router", "health", "metrics"),
+    _router("platform.system.router", "/health", "/metrics", name="root_router"),
 ]

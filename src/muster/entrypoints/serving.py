@@ -158,11 +158,19 @@ async def _serve(settings: Settings, listener: Any, *, example: bool) -> None:
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         _announce(settings)
+        loading = asyncio.ensure_future(_load_all(muster))
         showing = asyncio.ensure_future(_show_example(muster, password)) if example else None
         try:
             await serving
         finally:
+            loading.cancel()
             await _end(muster, showing)
+
+
+async def _load_all(muster: Muster) -> None:
+    """Import what nobody has asked for yet, a piece at a time, so that nobody waits later."""
+    while muster.app.load():  # noqa: ASYNC110 - nothing is waited for: others get their turn
+        await asyncio.sleep(0.01)
 
 
 def _configured(muster: Muster) -> uvicorn.Config:

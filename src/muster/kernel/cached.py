@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from muster.kernel.live import LiveBus, Message, Subscription
 T = TypeVar("T")
 
 MAX_AGE_S = 5.0
+_PROJECTS = 256
 
 
 class _Told(Subscription):
@@ -82,7 +84,7 @@ class Cached(Generic[T]):
         return None if self._told.something or aged else self._value
 
     async def _look(self) -> T:
-        self._told.something = False
+        self._forget_news()
         row = await self._database.peek(self._version_of)
         if (value := self._same(row)) is not None:
             return value
@@ -90,10 +92,15 @@ class Cached(Generic[T]):
             return self._keep(row, await self._load(session))
 
     async def _look_in(self, session: AsyncSession) -> T:
-        self._told.something = False
+        self._forget_news()
         row = (await session.execute(self._version_of)).first()
         value = self._same(row)
         return value if value is not None else self._keep(row, await self._load(session))
+
+    def _forget_news(self) -> None:
+        """Take the news; until it is read, and if that fails, the value counts as aged."""
+        self._told.something = False
+        self._looked_at = float("-inf")
 
     def _same(self, row: Any) -> T | None:
         if self._value is None or _version(row) != self._version:
@@ -104,6 +111,49 @@ class Cached(Generic[T]):
     def _keep(self, row: Any, value: T) -> T:
         self._value, self._version = value, _version(row)
         self._looked_at = time.monotonic()
+        return value
+
+
+class CachedByProject(Generic[T]):
+    """What `load` returns for a project, kept until the project's rows change.
+
+    Every use asks for the version, which is one indexed read, so that a change holds at once.
+
+    Args:
+        database: The database.
+        version: A cheap statement with the bound parameter `project_id`, whose one row changes
+            whenever the project's rows do.
+        load: Reads what is kept; it is shared, so nobody may change it.
+        max_age_s: How old a value may get: clocks of different processes disagree, and a change by
+            one that is behind may leave the newest time as it was.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        version: Select[Any],
+        load: Callable[[AsyncSession, str], Awaitable[T]],
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
+        self._database, self._version_of, self._load = database, version, load
+        self._max_age_s = max_age_s
+        self._kept: OrderedDict[str, tuple[tuple[Any, ...], float, T]] = OrderedDict()
+
+    async def get(self, project_id: str) -> T:
+        """Return the value of a project."""
+        asked_at = time.monotonic()
+        version = _version(await self._database.peek(self._version_of, {"project_id": project_id}))
+        known = self._kept.get(project_id)
+        if known and known[0] == version and asked_at - known[1] <= self._max_age_s:
+            self._kept.move_to_end(project_id)
+            return known[2]
+        async with self._database.read() as session:
+            value = await self._load(session, project_id)
+        # What was read may be newer than its version; then the next look reads it again.
+        self._kept[project_id] = (version, asked_at, value)
+        while len(self._kept) > _PROJECTS:
+            self._kept.popitem(last=False)
         return value
 
 

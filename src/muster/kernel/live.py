@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
 
 from muster.kernel.db.database import Database
@@ -31,14 +30,6 @@ MAX_PAYLOAD_BYTES = 7_900
 _QUEUE = 2_000
 _POLL_S = 0.25
 _RECONNECT_S = 0.5
-_CONNECTION_LOST = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # What a statement meets whose connection is closed by the server at that moment.
-    asyncpg.InternalClientError,
-)
-
 logger = get_logger(__name__)
 
 
@@ -170,6 +161,8 @@ class LiveBus:
             await asyncio.sleep(_POLL_S)
 
     async def _connect(self) -> Any:
+        import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
         url = self._database.url.set(drivername="postgresql")
         connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         return await connect(url.render_as_string(hide_password=False))
@@ -192,7 +185,7 @@ class LiveBus:
                     self._listening.set()
                     self.nudge()  # whatever was sent while nobody listened
                     await lost.wait()
-            except _CONNECTION_LOST:
+            except _connection_lost():
                 logger.warning("live_bus_disconnected")
             await asyncio.sleep(_RECONNECT_S)
 
@@ -210,9 +203,16 @@ class LiveBus:
                         payload = payload or await self._outbox.get()
                         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
                         payload = None
-            except _CONNECTION_LOST:
+            except _connection_lost():
                 logger.warning("live_bus_cannot_send")
             await asyncio.sleep(_RECONNECT_S)
+
+
+def _connection_lost() -> tuple[type[Exception], ...]:
+    import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+    # The last is what a statement meets whose connection is closed by the server at that moment.
+    return OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
 
 
 def _set(event: asyncio.Event, _: Any) -> None:

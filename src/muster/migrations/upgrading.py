@@ -3,13 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
@@ -34,8 +30,11 @@ class SchemaUnknown(RuntimeError):
         self.revision = revision
 
 
-def configuration(**attributes: Any) -> Config:
+def configuration(**attributes: Any) -> Any:
     """Return the configuration of Alembic, with what `env.py` reads in its attributes."""
+    # Alembic is imported where something is to be migrated: most starts find all done.
+    from alembic.config import Config
+
     config = Config()
     folder = str(Path(__file__).parent).replace("%", "%%")
     config.set_main_option("script_location", folder)
@@ -46,11 +45,11 @@ def configuration(**attributes: Any) -> Config:
 
 
 def head() -> str:
-    """Return the newest revision that this release knows."""
-    found = ScriptDirectory.from_config(configuration()).get_current_head()
-    if found is None:
+    """Return the newest revision that this release knows; files are named after theirs, in order."""
+    names = sorted(path.name for path in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
+    if not names:
         raise RuntimeError("there is no revision; the installation is not complete")
-    return found
+    return names[-1].split("_", 1)[0]
 
 
 async def current(database: Database | URL | str) -> str | None:
@@ -78,15 +77,15 @@ async def upgrade(database: Database | URL | str, revision: str = HEAD) -> None:
         return
     if url.get_backend_name() == "sqlite" and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    await _run(url, command.upgrade, revision)
+    await _run(url, "upgrade", revision)
 
 
 async def downgrade(database: Database | URL | str, revision: str = BASE) -> None:
     """Take back every revision after the given one; what only they can store is lost."""
-    await _run(_url_of(database), command.downgrade, revision)
+    await _run(_url_of(database), "downgrade", revision)
 
 
-async def _run(url: URL, do: Any, revision: str) -> None:
+async def _run(url: URL, do: Literal["upgrade", "downgrade"], revision: str) -> None:
     async with _connect(url, begin="BEGIN EXCLUSIVE") as connection:
         if url.get_backend_name() == "postgresql":
             # Held to the end of the transaction; SQLite is exclusive from its beginning.
@@ -94,13 +93,16 @@ async def _run(url: URL, do: Any, revision: str) -> None:
         await connection.run_sync(_migrate, do, revision)
 
 
-def _migrate(connection: Connection, do: Any, revision: str) -> None:
+def _migrate(connection: Connection, do: Literal["upgrade", "downgrade"], revision: str) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     config = configuration(connection=connection)
     found = _revision(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise SchemaUnknown(found)
-    do(config, revision)
+    getattr(command, do)(config, revision)
     if connection.dialect.name == "sqlite":
         _check_foreign_keys(connection)
 
@@ -114,7 +116,9 @@ def _check_foreign_keys(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def _url_of(database: Database | URL | str) -> URL:

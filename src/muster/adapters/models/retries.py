@@ -3,20 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_any,
-    stop_before_delay,
-    wait_exponential_jitter,
-)
 
 from muster.adapters.models.base import ModelFailed, ModelTimeout
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -80,16 +74,26 @@ async def patiently(
             favour of the failure that is already known.
         names: Go into the log.
     """
+    # Imported here: a process that calls no model starts sooner.
+    from tenacity import (
+        AsyncRetrying,
+        retry_if_exception_type,
+        stop_after_attempt,
+        stop_any,
+        stop_before_delay,
+        wait_exponential_jitter,
+    )
+
     known: ModelFailed | ModelTimeout = late
     backoff = wait_exponential_jitter(
         initial=policy.first_wait, max=policy.longest_wait, jitter=policy.jitter
     )
 
-    def wait(state: RetryCallState) -> float:
+    def wait(state: "RetryCallState") -> float:
         asked = _transient(state).retry_after
         return backoff(state) if asked is None else max(asked, 0.0)
 
-    def note(state: RetryCallState) -> None:
+    def note(state: "RetryCallState") -> None:
         nonlocal known
         known = _transient(state).failure
         _log.warning(
@@ -119,7 +123,7 @@ async def patiently(
     raise known  # pragma: no cover - the loop ends by returning or raising
 
 
-def _transient(state: RetryCallState) -> Transient:
+def _transient(state: "RetryCallState") -> Transient:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, Transient):  # pragma: no cover - tenacity only asks after a retry
         raise TypeError(f"not a transient failure: {error!r}")

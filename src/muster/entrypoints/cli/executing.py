@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markdown import Markdown
-
 from muster.domains.catalogue.agents import Agent, AgentService, read_yaml
 from muster.domains.catalogue.agents.service import slug
 from muster.domains.work.journal import Run, RunStatus
@@ -171,6 +169,8 @@ def show_answer(run: Run) -> None:
     if not isinstance(run.result, str):
         show_json(run.result)
     elif OUT.is_terminal:
+        from rich.markdown import Markdown
+
         OUT.print(Markdown(run.result))
     else:
         say(run.result)

@@ -1,6 +1,7 @@
 """The application class: everything that holds for every operation."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from muster.kernel.errors import (
 )
 from muster.kernel.http import documentation
 from muster.kernel.http.idempotency import Replayed, replay
+from muster.kernel.http.lazy import LazyRouter, together
 from muster.kernel.http.middleware import BodyLimit, CanonicalPath, Faults, RequestContext
 from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
 from muster.kernel.http.routing import PrefixDispatch, Router, required_scope
@@ -63,6 +65,8 @@ class App(FastAPI):
     """
 
     def __init__(self, *, docs: bool, cors_origins: list[str], **options: Any) -> None:
+        self._dispatch: PrefixDispatch | None = None
+        self._lazy: dict[str, list[LazyRouter]] = {}
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -93,20 +97,47 @@ class App(FastAPI):
     def mount_router(self, router: Router) -> None:
         """Serve the operations of a slice."""
         self.router.routes.extend(router.routes)
+        if self._dispatch is not None:
+            self._dispatch.add(router.routes)
+
+    def mount_when_asked(self, routers: Sequence[LazyRouter]) -> None:
+        """Serve the operations of slices, each imported when one of its paths is first asked for.
+
+        Called once.
+        """
+        self._lazy = together(routers)
+
+    def load(self, prefix: str | None = None) -> bool:
+        """Import the routers that serve a prefix, or else some of those that nobody has asked for.
+
+        Returns whether there was anything left to import.
+        """
+        if prefix is None:
+            prefix = next(iter(self._lazy), "")
+        routers = self._lazy.get(prefix, ())
+        for lazy in routers:
+            self.mount_router(lazy.load())
+            for served in lazy.prefixes:
+                self._lazy.pop(served, None)
+        return bool(routers)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the dispatch by prefix behind the middleware, in the place of the linear search."""
-        self.router.middleware_stack = PrefixDispatch(self.router.routes, self.router.app)
+        self._dispatch = PrefixDispatch(self.router.routes, self.router.app, self.load)
+        self.router.middleware_stack = self._dispatch
         return super().build_middleware_stack()
 
     def operations(self) -> list[APIRoute]:
         """Return the operations that are part of the API."""
+        while self.load():
+            pass
         return [r for r in self.router.routes if isinstance(r, APIRoute) and r.include_in_schema]
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document; built once."""
         if self.openapi_schema:
             return self.openapi_schema
+        operations = self.operations()
         document = super().openapi()
         schema = Problem.model_json_schema(ref_template=REFS + "{model}")
         components = document.setdefault("components", {}).setdefault("schemas", {})
@@ -114,7 +145,7 @@ class App(FastAPI):
         for unused in ("HTTPValidationError", "ValidationError"):
             components.pop(unused, None)
         document["components"]["securitySchemes"] = _SECURITY
-        for route in self.operations():
+        for route in operations:
             for method in route.methods or ():
                 _complete(document["paths"][route.path_format][method.lower()], route, method)
         self.openapi_schema = _named_by_title(document)

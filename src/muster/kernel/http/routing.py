@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from operator import attrgetter
 from typing import Any, cast
 
@@ -152,22 +152,40 @@ class PrefixDispatch:
     Route matching is linear, so with hundreds of routes the last one would answer several times
     slower than the first. One dictionary look-up leaves a handful of routes to try. Where none of
     them takes the method, the answer names the methods of all that have the path.
+
+    Args:
+        routes: What is served.
+        lifespan: What answers for the life of the process.
+        missing: Called with a prefix before its routes are looked up; adds those that are missing.
     """
 
-    def __init__(self, routes: list[BaseRoute], lifespan: ASGIApp) -> None:
-        groups: dict[str, list[BaseRoute]] = {}
-        for route in routes:
-            groups.setdefault(_segment(getattr(route, "path", "")), []).append(route)
-        self._groups = groups
+    def __init__(
+        self,
+        routes: Iterable[BaseRoute],
+        lifespan: ASGIApp,
+        missing: Callable[[str], object] | None = None,
+    ) -> None:
+        self._groups: dict[str, list[BaseRoute]] = {}
+        self.add(routes)
         self._nothing = StarletteRouter([], redirect_slashes=False)
         self._lifespan = lifespan
+        self._missing = missing
+
+    def add(self, routes: Iterable[BaseRoute]) -> None:
+        """Serve more routes."""
+        for route in routes:
+            prefix = prefix_of(getattr(route, "path", ""))
+            self._groups.setdefault(prefix, []).append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
             return
         allowed: set[str] = set()
-        for route in self._groups.get(_segment(scope["path"]), []):
+        prefix = prefix_of(scope["path"])
+        if self._missing is not None:
+            self._missing(prefix)
+        for route in self._groups.get(prefix, []):
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
@@ -180,7 +198,8 @@ class PrefixDispatch:
         await self._nothing(scope, receive, send)
 
 
-def _segment(path: str) -> str:
+def prefix_of(path: str) -> str:
+    """Return the part of a path by which its routes are found: `/api/v1/agents`, or `/health`."""
     if path.startswith(BASE + "/"):
         return BASE + "/" + path[len(BASE) + 1 :].split("/", 1)[0]
     return "/" + path.lstrip("/").split("/", 1)[0]

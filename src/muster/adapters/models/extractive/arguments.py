@@ -5,10 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-
 from muster.adapters.models.base import ToolSpec
 from muster.adapters.models.extractive.addresses import EMAIL, PATH, URL
 from muster.adapters.models.extractive.arithmetic import expressions
@@ -77,6 +73,10 @@ def fill(
 
 def fits(value: Any, schema: Schema) -> bool:
     """Tell whether `value` is valid; a schema that is itself broken fits nothing."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, ValidationError
+    from referencing import Registry
+
     try:
         Draft202012Validator.check_schema(schema)
         # The empty registry: a reference in a schema must not make anything be fetched.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents.errors import (
@@ -100,10 +100,15 @@ class AgentRepository(Repository[Agent]):
         return found
 
 
+_HOLD = (
+    select(Agent)
+    .where(Agent.id == bindparam("of_agent"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
+
+
 async def hold_agent(session: AsyncSession, agent_id: str) -> Agent | None:
     """Return an agent, deleted or not, that nobody else changes until the unit of work ends."""
-    statement = select(Agent).where(Agent.id == agent_id).with_for_update(key_share=True)
-    agent: Agent | None = await session.scalar(
-        statement, execution_options={"populate_existing": True}
-    )
+    agent: Agent | None = await session.scalar(_HOLD, {"of_agent": agent_id})
     return agent

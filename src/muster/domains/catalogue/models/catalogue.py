@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from muster.adapters.models import (
     FAMILIES,
     ChatModel,
@@ -23,7 +25,8 @@ from muster.domains.catalogue.models.models import Model
 from muster.domains.catalogue.models.naming import Named, Names
 from muster.domains.catalogue.models.providers import BUILTIN_MODEL, Environment, RuntimeProfile
 from muster.domains.catalogue.models.readiness import config_of, lacks
-from muster.domains.catalogue.models.repository import ModelRepository
+from muster.domains.catalogue.models.repository import VERSION, ModelRepository, by_reference
+from muster.kernel.cached import CachedByProject
 from muster.kernel.db import Database
 from muster.kernel.egress import Egress
 from muster.kernel.errors import AppError, Conflict, NotFound
@@ -92,6 +95,7 @@ class ModelCatalogue:
         self._clients = {trusted: egress.client(trusted=trusted) for trusted in (True, False)}
         self.names = Names(environment, Listings(self._client_of))
         self._builtin = ExtractiveModel()
+        self._own = CachedByProject(database, version=VERSION, load=_own_models)
         self._chat = lru_cache(maxsize=_KEPT_CHATS)(self._build)
 
     @property
@@ -113,16 +117,14 @@ class ModelCatalogue:
             ModelNotReady: The model lacks a key or an address.
             OfflineProviderBlocked: The runtime profile refuses its provider.
         """
-        async with self._database.read() as session:
-            own = await ModelRepository(session, project_id).find_by_reference(reference)
+        own = (await self._own.get(project_id)).get(reference)
         if own is not None:
             return await self._call_own(own)
         return await self._call_named(await self.names.find(reference, max_age_s=PAUSE_S))
 
     async def resource_ids(self, project_id: str, reference: str) -> frozenset[str]:
         """Return all by which access rules can name what a reference means; itself, if nothing."""
-        async with self._database.read() as session:
-            own = await ModelRepository(session, project_id).find_by_reference(reference)
+        own = (await self._own.get(project_id)).get(reference)
         if own is not None:
             return _resource_ids(own)
         try:
@@ -140,10 +142,12 @@ class ModelCatalogue:
         Providers are asked, for a few seconds at most, only when their last listing is older than
         a minute and does not have the name.
         """
-        async with self._database.read() as session:
-            own = await ModelRepository(session, project_id).find_all(references)
-            keys = {row.api_key_name for row in own.values() if row.api_key_name}
-            secrets = await usable_secrets(session, project_id, keys)
+        known = await self._own.get(project_id)
+        own = {reference: known[reference] for reference in references if reference in known}
+        secrets = set[str]()
+        if keys := {row.api_key_name for row in own.values() if row.api_key_name}:
+            async with self._database.read() as session:
+                secrets = await usable_secrets(session, project_id, keys)
         found: dict[str, str | None] = {}
         for reference in references:
             try:
@@ -231,6 +235,10 @@ def _resource_ids(row: Model) -> frozenset[str]:
     if row.provider == BUILTIN:
         return frozenset({row.id, BUILTIN_MODEL})
     return frozenset({row.id} if row.base_url else {row.id, f"{row.provider}/{row.model}"})
+
+
+async def _own_models(session: AsyncSession, project_id: str) -> dict[str, Model]:
+    return by_reference(await ModelRepository(session, project_id).all())
 
 
 _priced: dict[tuple[str | None, str], Price | None] = {}

@@ -1,12 +1,18 @@
 """Queries on the models of a project."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import Select, bindparam, func, or_, select
 
 from muster.domains.catalogue.models.errors import ModelNameTaken, ModelNotFound
 from muster.domains.catalogue.models.models import Model
 from muster.kernel.db import Repository
+
+VERSION: Select[*tuple[Any, ...]] = select(func.count(Model.id), func.max(Model.updated_at)).where(
+    Model.project_id == bindparam("project_id")
+)
+"""What changes whenever the models of a project do."""
 
 
 class ModelRepository(Repository[Model]):
@@ -14,16 +20,14 @@ class ModelRepository(Repository[Model]):
 
     async def find_by_reference(self, reference: str) -> Model | None:
         """Return the model with this name, else the one with this id."""
-        return (await self.find_all([reference])).get(reference)
-
-    async def find_all(self, references: Collection[str]) -> dict[str, Model]:
-        """Return the models that these names or ids stand for, a name before an id."""
-        wanted = set(references)
-        statement = self.query().where(or_(Model.name.in_(wanted), Model.id.in_(wanted)))
-        rows: Sequence[Model] = (await self.session.scalars(statement)).all()
-        by_id = {row.id: row for row in rows if row.id in wanted}
-        return by_id | {row.name: row for row in rows if row.name in wanted}
+        statement = self.query().where(or_(Model.name == reference, Model.id == reference))
+        return by_reference((await self.session.scalars(statement)).all()).get(reference)
 
     async def all(self) -> Sequence[Model]:
         """Return every model of the project, by name."""
         return (await self.session.scalars(self.query().order_by(Model.name))).all()
+
+
+def by_reference(rows: Sequence[Model]) -> dict[str, Model]:
+    """Return models under the names and ids that stand for them, a name before an id."""
+    return {row.id: row for row in rows} | {row.name: row for row in rows}

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from muster.adapters.models import ToolSpec
 from muster.adapters.tools.base import ToolConfigurationInvalid
 from muster.domains.catalogue.tools.binding import BoundTool
@@ -19,8 +21,9 @@ from muster.domains.catalogue.tools.naming import (
     split_candidates,
 )
 from muster.domains.catalogue.tools.references import secret_names
-from muster.domains.catalogue.tools.repository import OverrideRepository, ToolRepository
+from muster.domains.catalogue.tools.repository import VERSION, OverrideRepository, ToolRepository
 from muster.domains.catalogue.tools.services import ToolServices
+from muster.kernel.cached import CachedByProject
 from muster.kernel.errors import Invalid
 from muster.platform.vault import usable_secrets
 
@@ -39,6 +42,7 @@ class ToolCatalogue:
 
     def __init__(self, services: ToolServices) -> None:
         self.services = services
+        self._known = CachedByProject(services.database, version=VERSION, load=_known_tools)
 
     async def bind(
         self, project_id: str, names: Sequence[str], configs: Mapping[str, dict[str, Any]]
@@ -149,25 +153,16 @@ class ToolCatalogue:
         """Find tools and, with `configs`, which of the secrets that they name can be opened."""
         if not references:
             return [], set()
-        candidates = {text for reference in references for text in _candidates(reference)}
+        known = await self._known.get(project_id)
+        found = [_named(reference, known) for reference in references]
+        names: set[str] = set()
+        if configs is not None:
+            for named in found:
+                names |= set(_secret_names(named, config_of(named, configs)))
+        if not names:
+            return found, set()
         async with self.services.database.read() as session:
-            own = await ToolRepository(session, project_id).matching(candidates)
-            overrides = await OverrideRepository(session, project_id).by_name()
-            by_reference: dict[str, Definition] = {}
-            for builtin in BUILTINS.values():
-                definition = of_builtin(builtin, overrides.get(builtin.name))
-                by_reference[builtin.id] = by_reference[builtin.name] = definition
-            own_tools = [of_row(row) for row in own]
-            # A later entry wins: an id before a name, a name before a title.
-            for key in ("title", "name", "id"):
-                by_reference |= {getattr(tool, key): tool for tool in reversed(own_tools)}
-            found = [_named(reference, by_reference) for reference in references]
-            names: set[str] = set()
-            if configs is not None:
-                for named in found:
-                    names |= set(_secret_names(named, config_of(named, configs)))
-            usable = await usable_secrets(session, project_id, names) if names else set[str]()
-        return found, usable
+            return found, await usable_secrets(session, project_id, names)
 
     def _problems_of(self, named: Named, config: Mapping[str, Any], secrets: set[str]) -> list[str]:
         definition = named.definition
@@ -205,6 +200,20 @@ class ToolCatalogue:
                 f"POST /tools/{name}/test."
             )
         return found
+
+
+async def _known_tools(session: AsyncSession, project_id: str) -> dict[str, Definition]:
+    """Return all tools of a project under everything that they may be called by."""
+    overrides = await OverrideRepository(session, project_id).by_name()
+    known: dict[str, Definition] = {}
+    for builtin in BUILTINS.values():
+        definition = of_builtin(builtin, overrides.get(builtin.name))
+        known[builtin.id] = known[builtin.name] = definition
+    own = [of_row(row) for row in await ToolRepository(session, project_id).by_age()]
+    # A later entry wins: an id before a name, a name before a title, and the oldest of a title.
+    for key in ("title", "name", "id"):
+        known |= {getattr(tool, key): tool for tool in reversed(own)}
+    return known
 
 
 def configured(definition: Definition, config: Mapping[str, Any]) -> Definition:
@@ -245,11 +254,6 @@ def _secret_names(named: Named, config: Mapping[str, Any]) -> list[str]:
         return secret_names({**named.definition.configuration, **config})
     except ToolConfigurationInvalid:
         return []
-
-
-def _candidates(reference: str) -> list[str]:
-    tools = [tool for tool, _ in split_candidates(reference)]
-    return [reference, derived_name(reference), *tools]
 
 
 def _named(reference: str, by_reference: Mapping[str, Definition]) -> Named:

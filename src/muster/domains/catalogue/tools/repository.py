@@ -1,12 +1,26 @@
 """Queries on tools."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import BindParameter, Select, String, bindparam, func, select
 
 from muster.domains.catalogue.tools.errors import ToolNameTaken, ToolNotFound
 from muster.domains.catalogue.tools.models import Tool, ToolOverride
 from muster.kernel.db import Repository
+
+_PROJECT: BindParameter[str] = bindparam("project_id", type_=String(36))
+VERSION: Select[*tuple[Any, ...]] = select(
+    select(func.count(Tool.id)).where(Tool.project_id == _PROJECT).scalar_subquery(),
+    select(func.max(Tool.updated_at)).where(Tool.project_id == _PROJECT).scalar_subquery(),
+    select(func.count(ToolOverride.id))
+    .where(ToolOverride.project_id == _PROJECT)
+    .scalar_subquery(),
+    select(func.max(ToolOverride.updated_at))
+    .where(ToolOverride.project_id == _PROJECT)
+    .scalar_subquery(),
+)
+"""What changes whenever the tools of a project do, or what it sets differently about others."""
 
 
 class ToolRepository(Repository[Tool]):
@@ -18,12 +32,9 @@ class ToolRepository(Repository[Tool]):
         """Return every tool of the project, by name."""
         return (await self.session.scalars(self.query().order_by(Tool.name))).all()
 
-    async def matching(self, references: Collection[str]) -> Sequence[Tool]:
-        """Return the tools that have one of these as their id, name or title, oldest first."""
-        wanted = set(references)
-        columns = (Tool.id, Tool.name, Tool.title)
-        statement = self.query().where(or_(*(column.in_(wanted) for column in columns)))
-        return (await self.session.scalars(statement.order_by(Tool.created_at))).all()
+    async def by_age(self) -> Sequence[Tool]:
+        """Return every tool of the project, the oldest first."""
+        return (await self.session.scalars(self.query().order_by(Tool.created_at))).all()
 
 
 class OverrideRepository(Repository[ToolOverride]):

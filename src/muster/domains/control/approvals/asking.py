@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.control.approvals.events import ApprovalRequested, ApprovalWithdrawn
@@ -17,6 +17,13 @@ from muster.platform.access import Caller
 PENDING = "pending"
 AGENT_REVIEW = "agent_review"
 """Kind of a question whether an agent may go on; only the platform asks it."""
+_WITHDRAW = (
+    update(Approval)
+    .where(Approval.run_id == bindparam("of_run"), Approval.status == PENDING)
+    .values(status="cancelled", decided_at=bindparam("moment"), updated_at=bindparam("moment"))
+    .returning(Approval.id)
+    .execution_options(synchronize_session=False)
+)
 
 
 async def ask(
@@ -154,12 +161,7 @@ async def has_open(session: AsyncSession, run_id: str) -> bool:
 
 async def withdraw(session: AsyncSession, caller: Caller, run_id: str) -> None:
     """Take back what a run still asks: it has ended."""
-    statement = (
-        update(Approval)
-        .where(Approval.run_id == run_id, Approval.status == PENDING)
-        .values(status="cancelled", decided_at=clock.now(), updated_at=clock.now())
-        .returning(Approval.id)
-    )
-    for approval_id in (await session.scalars(statement)).all():
+    parameters = {"of_run": run_id, "moment": clock.now()}
+    for approval_id in (await session.scalars(_WITHDRAW, parameters)).all():
         fact = ApprovalWithdrawn(approval_id=approval_id, run_id=run_id)
         events.record(session, caller, fact)

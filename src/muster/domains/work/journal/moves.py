@@ -1,10 +1,13 @@
 """The one table of legal moves of a run, guarded in SQL."""
 
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import update
+from sqlalchemy import Executable, bindparam, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
 
 from muster.domains.work.journal.models import Run
 from muster.domains.work.journal.statuses import ACTIVE, RunStatus
@@ -84,13 +87,28 @@ async def transition(
     if target.is_final:
         values.setdefault("completed_at", clock.now())
         values["executor_id"] = None
-    statement = update(Run).where(Run.id == run_id, Run.status.in_([s.value for s in sources]))
-    if fence is not None:
-        statement = statement.where(Run.fence == fence)
-    returning = statement.values(values).returning(Run.head_seq, Run.head_hash)
-    head = (await session.execute(returning)).one_or_none()
+    statement = _move(sources, fence is not None, frozenset(values))
+    parameters = {**values, "of_run": run_id, "of_fence": fence}
+    head = (await session.execute(statement, parameters)).one_or_none()
     if head is None:
         raise IllegalRunMove(
             f"The run cannot {action.value.replace('_', ' ')} in its present status."
         )
+    held = session.sync_session.identity_map.get(identity_key(Run, run_id))
+    for name, value in values.items() if held is not None else ():
+        set_committed_value(held, name, value)
     return Moved(target, head.head_seq, head.head_hash)
+
+
+@cache
+def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Executable:
+    """Return the statement of a move, built once: to build it costs more than to execute it."""
+    runs: Any = Run.__table__
+    statement: Any = update(runs).where(
+        runs.c.id == bindparam("of_run"), runs.c.status.in_(sorted(s.value for s in sources))
+    )
+    if fenced:
+        statement = statement.where(runs.c.fence == bindparam("of_fence"))
+    values = {name: bindparam(name, type_=runs.c[name].type) for name in sorted(columns)}
+    moving: Any = statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)
+    return moving

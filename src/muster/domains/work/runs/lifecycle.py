@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import hold_agent, set_activity
@@ -53,6 +53,34 @@ _FINISHED: dict[RunAction, type[RunFinished]] = {
 _BUSY = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
 
 
+# Built once, as every run needs them: to build a statement costs more than to execute it.
+_TAKING = (
+    update(Run)
+    .where(Run.id == bindparam("of_run"), Run.segment == bindparam("of_segment"))
+    .values(fence=Run.fence + 1, executor_id=bindparam("executor"), updated_at=bindparam("moment"))
+    .returning(Run)
+    .execution_options(synchronize_session=False, populate_existing=True)
+)
+_TAKE_UP = _TAKING.where(
+    Run.status.in_([s.value for s in (RunStatus.PENDING, RunStatus.PREPARING, RunStatus.RUNNING)])
+).values(status=RunStatus.PREPARING.value)
+# A run that was asked to stop when its process died keeps the wish and its status.
+_TAKE_UP_STOPPING = _TAKING.where(Run.status == RunStatus.STOPPING.value)
+_FORGET_INTENTS = (
+    delete(Intent)
+    .where(Intent.run_id == bindparam("of_run"))
+    .execution_options(synchronize_session=False)
+)
+_UNFINISHED_CHILDREN = select(Run).where(
+    Run.parent_run_id == bindparam("of_run"), Run.status.in_([status.value for status in ACTIVE])
+)
+_COUNT_BUSY = (
+    select(func.count())
+    .select_from(Run)
+    .where(Run.agent_id == bindparam("of_agent"), Run.status.in_(_BUSY))
+)
+
+
 def submit_later(session: AsyncSession, engine: Jobs, run: Run) -> None:
     """Give the run's present segment to the engine when the unit of work is committed.
 
@@ -82,27 +110,16 @@ async def take_up(session: AsyncSession, run_id: str, segment: int, executor_id:
 
     Returns None when there is nothing to do: the run ended, waits, or has a newer segment.
     """
-    values: dict[str, Any] = {
-        "status": RunStatus.PREPARING.value,
-        "fence": Run.fence + 1,
-        "executor_id": executor_id,
-        "updated_at": clock.now(),
+    parameters = {
+        "of_run": run_id,
+        "of_segment": segment,
+        "executor": executor_id,
+        "moment": clock.now(),
     }
-    sources = [s.value for s in (RunStatus.PENDING, RunStatus.PREPARING, RunStatus.RUNNING)]
-    # A run that was asked to stop when its process died keeps the wish and its status.
-    stopping = update(Run).where(Run.status == RunStatus.STOPPING.value)
-    guarded = update(Run).where(Run.status.in_(sources))
-    for statement, changes in (
-        (guarded, values),
-        (stopping, {k: v for k, v in values.items() if k != "status"}),
-    ):
-        taken = await session.scalar(
-            statement.where(Run.id == run_id, Run.segment == segment)
-            .values(changes)
-            .returning(Run.id)
-        )
+    for statement in (_TAKE_UP, _TAKE_UP_STOPPING):
+        taken: Run | None = await session.scalar(statement, parameters)
         if taken is not None:
-            return await session.get_one(Run, run_id, populate_existing=True)
+            return taken
     return None
 
 
@@ -206,7 +223,7 @@ async def _finish_one(
         completed_at=moment,
         **changes,
     )
-    await session.execute(delete(Intent).where(Intent.run_id == run.id))
+    await session.execute(_FORGET_INTENTS, {"of_run": run.id})
     await approvals.withdraw(session, caller, run.id)
     elapsed = (moment - run.started_at).total_seconds() * 1000 if run.started_at else None
     fact = _FINISHED[action](
@@ -231,10 +248,8 @@ async def _finish_children(
     if action is not RunAction.STOPPED:
         action = RunAction.CANCEL
     reason = reason or "The run that started it has ended"
-    unfinished = Run.status.in_([status.value for status in ACTIVE])
-    statement = select(Run).where(Run.parent_run_id == run.id, unfinished)
     ended: list[Run] = []
-    for child in (await session.scalars(statement)).all():
+    for child in (await session.scalars(_UNFINISHED_CHILDREN, {"of_run": run.id})).all():
         with suppress(IllegalRunMove):  # it came to its end by itself in this moment
             await _finish_one(session, caller, child, action, reason)
             ended += [child, *await _finish_children(session, caller, child, action, reason)]
@@ -342,10 +357,7 @@ async def _rest(session: AsyncSession, caller: Caller, agent_id: str) -> None:
     agent = await hold_agent(session, agent_id)
     if agent is None:
         return
-    others = await session.scalar(
-        select(func.count()).select_from(Run).where(Run.agent_id == agent_id, Run.status.in_(_BUSY))
-    )
-    if not others:
+    if not await session.scalar(_COUNT_BUSY, {"of_agent": agent_id}):
         set_activity(session, caller, agent, running=False)
 
 
