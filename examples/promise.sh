@@ -114,6 +114,12 @@ RUN=$(run dear "What is 2 + 2?")
 until_status "$RUN" failed
 ask GET "/executions/$RUN" "" '"   " + it["error"]["message"]'
 
+title "A report for the auditor"
+REPORT=$(ask POST /reports '{"format": "pdf", "from": "2026-01-01", "to": "2030-01-01",
+  "title": "What the clerks did"}' 'it["id"]')
+ask GET "/reports/$REPORT" "" \
+  'it["status"] == "completed" and "   %(title)s: %(format)s, %(size)d bytes, sha256 %(sha256)s" % it'
+
 title "The record is exported and verified offline"
 ask GET /audit/checkpoint "" '"   checkpoint over %d events" % it["size"]'
 ask GET /audit/export >"$FOLDER/export.ndjson"

@@ -14,6 +14,7 @@ PROMISED = [
     "calculator blocked",
     "incident: No calculating, critical, open, seen 1 time(s)",
     'The budget "Pocket money" does not allow the call',
+    "What the clerks did: pdf, ",
     "Valid: every event is as it was recorded and signed.",
     "valid: False, first bad event:",
     "NOT VALID at event",
