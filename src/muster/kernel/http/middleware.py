@@ -1,6 +1,5 @@
 """What happens to every request before a route sees it."""
 
-import logging
 import re
 import time
 
@@ -23,7 +22,6 @@ _LONGEST_LENGTH = 15  # digits
 _QUIET = frozenset({"/health", "/metrics", BASE + "/health", BASE + "/metrics"})
 
 logger = get_logger("muster.http")
-_stdlib_logger = logging.getLogger("muster.http")
 
 
 class CanonicalPath:
@@ -99,8 +97,7 @@ class RequestContext:
             metrics.HTTP_IN_FLIGHT.dec()
             metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
             metrics.HTTP_DURATION.labels(scope["method"], route).observe(elapsed)
-            # Without this look the line is made to its end, and then thrown away.
-            if _stdlib_logger.isEnabledFor(logging.INFO) and scope["path"] not in _QUIET:
+            if scope["path"] not in _QUIET:
                 logger.info(
                     "request",
                     method=scope["method"],
