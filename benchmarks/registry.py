@@ -1,6 +1,6 @@
 """Every benchmark by its name, in the order in which all are run."""
 
-from benchmarks import gate, journal, live, overhead, reading, start, steps
+from benchmarks import gate, journal, live, logs, overhead, reading, start, steps
 from benchmarks.context import Measure
 
 BENCHMARKS: dict[str, Measure] = {
@@ -10,5 +10,6 @@ BENCHMARKS: dict[str, Measure] = {
     "journal": journal.measure,
     "reading": reading.measure,
     "live": live.measure,
+    "logs": logs.measure,
     "gate": gate.measure,
 }

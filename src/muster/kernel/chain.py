@@ -7,14 +7,21 @@ but the two standards.
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import rfc8785
 
 GENESIS = "0" * 64
 """The previous hash of the first record of a chain."""
 
 _MAX_SAFE_INTEGER = 2**53 - 1
+_LEAST_PLAIN = 1e-5
+_SORTING = msgspec.json.Encoder(order="deterministic")
+
+
+class _Unusual(Exception):
+    """A value that the fast encoder may write in another way than RFC 8785 says."""
 
 
 def canonical(value: Any) -> bytes:
@@ -24,9 +31,36 @@ def canonical(value: Any) -> bytes:
     the shortest notation of a double stay that number, as PostgreSQL gives large doubles back so.
     """
     try:
+        # Ten times as fast, and the same to the letter for nearly everything that is written.
+        return _SORTING.encode(_usual(value))
+    except (_Unusual, TypeError, UnicodeEncodeError):
+        pass
+    try:
         return rfc8785.dumps(value)
     except rfc8785.IntegerDomainError:
         return rfc8785.dumps(_safe(value))
+
+
+def _usual(value: Any) -> Any:
+    """Return what the fast encoder writes as RFC 8785 says; raises `_Unusual` for anything else."""
+    kind = cast("type[Any]", type(value))
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is dict:
+        # The order of names is that of UTF-16, which is that of UTF-8 only among most of them.
+        if not "".join(value).isascii():
+            raise _Unusual
+        return {k: v if type(v) is str else _usual(v) for k, v in value.items()}
+    if kind is int and -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:
+        return value
+    if kind is list or kind is tuple:
+        return [v if type(v) is str else _usual(v) for v in value]
+    if kind is float:
+        if value.is_integer() and abs(value) <= _MAX_SAFE_INTEGER:
+            return int(value)
+        if _LEAST_PLAIN <= abs(value) <= _MAX_SAFE_INTEGER:
+            return value
+    raise _Unusual
 
 
 def _safe(value: Any) -> Any:

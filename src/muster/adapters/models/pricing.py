@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from muster.adapters.models.base import Usage
 from muster.kernel import clock
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 BUILTIN = "builtin"
 _MILLION = 1_000_000
@@ -96,6 +102,66 @@ def _listed(table: PriceTable, model: str, providers: tuple[str, ...]) -> Price 
 
 
 def _published(provider: str, model: str, usage: Usage, at: datetime) -> float | None:
+    rates = _rates(provider, model)
+    if rates is not None:
+        plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+        if min(plain, usage.cached_tokens, usage.cache_write_tokens, usage.output_tokens) >= 0:
+            return rates.cost(plain, usage)
+    found = _calculated(provider, model, usage, at)
+    return None if found is None else float(found.total_price)
+
+
+class _Rates(NamedTuple):
+    """US dollars per token, exactly as published, of a model that always costs the same."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal
+    written: Decimal
+
+    def cost(self, plain: int, usage: Usage) -> float:
+        """Return the cost of a call; `plain` is its input that was neither cached nor written."""
+        return float(
+            self.input * plain
+            + self.output * usage.output_tokens
+            + self.cached * usage.cached_tokens
+            + self.written * usage.cache_write_tokens
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _rates(provider: str, model: str) -> _Rates | None:
+    """Return the rates of a model, or None where the price depends on more than its tokens.
+
+    To calculate by the price lists takes a hundred times as long, too long for each logged step.
+    """
+    at = clock.now()
+    asked = (
+        Usage(input_tokens=_SAMPLE),
+        Usage(output_tokens=_SAMPLE),
+        Usage(input_tokens=_SAMPLE, cached_tokens=_SAMPLE),
+        Usage(input_tokens=_SAMPLE, cache_write_tokens=_SAMPLE),
+    )
+    rates: list[Decimal] = []
+    for usage in asked:
+        found = _calculated(provider, model, usage, at)
+        if found is None or not _is_flat(found):
+            return None
+        rates.append(found.total_price / _SAMPLE)
+    return _Rates(*rates)
+
+
+def _is_flat(found: "PriceCalculation") -> bool:
+    """Tell whether a price changes neither with the time nor with the length of the request."""
+    if isinstance(found.model.prices, list):
+        return False
+    prices = {name: price for name, price in vars(found.model_price).items() if price is not None}
+    return all(isinstance(price, Decimal) for price in prices.values()) and not any(
+        name.startswith("requests") for name in prices
+    )
+
+
+def _calculated(provider: str, model: str, usage: Usage, at: datetime) -> "PriceCalculation | None":
     from genai_prices import Usage as PricedUsage
     from genai_prices import calc_price
 
@@ -107,9 +173,7 @@ def _published(provider: str, model: str, usage: Usage, at: datetime) -> float |
     )
     try:
         if "://" in provider:
-            found = calc_price(tokens, model, provider_api_url=provider, genai_request_timestamp=at)
-        else:
-            found = calc_price(tokens, model, provider_id=provider, genai_request_timestamp=at)
+            return calc_price(tokens, model, provider_api_url=provider, genai_request_timestamp=at)
+        return calc_price(tokens, model, provider_id=provider, genai_request_timestamp=at)
     except (LookupError, ValueError):  # an unknown model, or tokens its price list cannot express
         return None
-    return float(found.total_price)

@@ -8,12 +8,14 @@ from muster.kernel.db.base import (
     UTCDateTime,
 )
 from muster.kernel.db.database import Database, after_commit, before_commit
+from muster.kernel.db.prepared import Prepared
 from muster.kernel.db.repository import Repository, is_unique_violation
 
 __all__ = [
     "Base",
     "Database",
     "Json",
+    "Prepared",
     "ProjectRecord",
     "Record",
     "Repository",

@@ -4,7 +4,6 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,8 @@ from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
 
 REQUEST_ID = "x-request-id"
+_REQUEST_ID_NAME = REQUEST_ID.encode()
+_SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LONGEST_LENGTH = 15  # digits
 _QUIET = frozenset({"/health", "/metrics", BASE + "/health", BASE + "/metrics"})
@@ -50,6 +51,14 @@ def canonical(path: str) -> str:
     return path
 
 
+def _header(scope: Scope, name: bytes) -> str:
+    """Return a header of a request, or nothing."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
+
+
 class RequestContext:
     """Gives each request an id, a log line and its metrics, and each response safe headers."""
 
@@ -60,7 +69,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
+        given = _header(scope, _REQUEST_ID_NAME)
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
@@ -70,17 +79,19 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
-                headers.setdefault("x-content-type-options", "nosniff")
-                headers.setdefault("cache-control", "no-store")
+                headers = [one for one in message.get("headers", ()) if one[0] != _REQUEST_ID_NAME]
+                headers.append((_REQUEST_ID_NAME, request_id.encode()))
+                names = {name for name, _ in headers}
+                headers += [one for one in _SAFE if one[0] not in names]
+                message["headers"] = headers
             await send(message)
 
         metrics.HTTP_IN_FLIGHT.inc()
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
-                await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         finally:
+            structlog.contextvars.reset_contextvars(**bound)
             elapsed = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.HTTP_IN_FLIGHT.dec()
@@ -137,7 +148,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        stated = Headers(scope=scope).get("content-length", "")
+        stated = _header(scope, b"content-length")
         size = 0
         if stated.isdecimal():
             size = int(stated) if len(stated) <= _LONGEST_LENGTH else self._limit + 1

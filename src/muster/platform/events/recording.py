@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.kernel import clock
 from muster.kernel.chain import GENESIS, chain_hash
-from muster.kernel.db import after_commit, before_commit
+from muster.kernel.db import Prepared, after_commit, before_commit
 from muster.kernel.ids import new_id
 from muster.kernel.live import LiveBus
 from muster.platform.access import Caller
@@ -21,6 +21,19 @@ PLATFORM_CHAIN = "platform"
 """Chain of what concerns no project: accounts, sign-in, settings of the platform."""
 
 _TYPES: dict[str, type["Event"]] = {}
+
+_CHAINS = EventChain.__table__
+_HEAD = Prepared(
+    select(_CHAINS.c.seq, _CHAINS.c.hash)
+    .where(_CHAINS.c.chain == bindparam("of"))
+    .with_for_update()
+)
+_STORE = Prepared(insert(EventRecord.__table__))  # pyright: ignore[reportArgumentType]
+_MOVE = Prepared(
+    update(_CHAINS)  # pyright: ignore[reportArgumentType]
+    .where(_CHAINS.c.chain == bindparam("of"))
+    .values(seq=bindparam("to_seq"), hash=bindparam("to_hash"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +58,9 @@ class Event:
         return str(found) if found is not None else None
 
 
+_Pending = tuple[Caller, Event, datetime]
+
+
 def event_types() -> dict[str, type[Event]]:
     """Return every type of event that the product can record."""
     return dict(sorted(_TYPES.items()))
@@ -57,7 +73,7 @@ def topic_of(chain: str) -> str:
 
 def record(session: AsyncSession, caller: Caller, event: Event) -> None:
     """Append an event when the unit of work commits; roll-back forgets it."""
-    pending: list[tuple[Caller, Event, datetime]] = session.info.setdefault("events", [])
+    pending: list[_Pending] = session.info.setdefault("events", [])
     pending.append((caller, event, clock.now()))
 
     async def flush() -> None:
@@ -67,46 +83,50 @@ def record(session: AsyncSession, caller: Caller, event: Event) -> None:
 
 
 async def _append(session: AsyncSession) -> None:
-    by_chain: defaultdict[str, list[tuple[Caller, Event, datetime]]] = defaultdict(list)
-    for caller, event, at in session.info.pop("events", []):
-        chain = PLATFORM_CHAIN if event.platform_wide else caller.project_id
-        by_chain[chain].append((caller, event, at))
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    by_chain: defaultdict[str, list[_Pending]] = defaultdict(list)
+    for pending in session.info.pop("events", []):
+        caller, event, _ = pending
+        by_chain[PLATFORM_CHAIN if event.platform_wide else caller.project_id].append(pending)
+    # What else has changed goes first: everybody locks the chain last, and for as short as can be.
+    await session.flush()
+    connection = await session.connection()
     # In one order everywhere: two units of work that touch two chains cannot wait for each other.
     for chain in sorted(by_chain):
-        head = await _lock(session, chain)
-        seq, previous = head
-        rows: list[dict[str, Any]] = []
-        for caller, event, at in by_chain[chain]:
-            seq += 1
-            row = _row(chain, seq, caller, event, at, request_id)
-            previous_hash, previous = previous, chain_hash(previous, _protected(row))
-            rows.append({**row, "previous_hash": previous_hash, "hash": previous})
-        await session.execute(insert(EventRecord), rows)
-        await session.execute(
-            update(EventChain).where(EventChain.chain == chain).values(seq=seq, hash=previous)
-        )
+        seq = await connection.run_sync(_extend, chain, by_chain[chain])
         _announce(session, chain, seq)
 
 
-async def _lock(session: AsyncSession, chain: str) -> tuple[int, str]:
-    statement = (
-        select(EventChain.seq, EventChain.hash).where(EventChain.chain == chain).with_for_update()
-    )
-    found = (await session.execute(statement)).one_or_none()
+def _extend(connection: Connection, chain: str, events: list[_Pending]) -> int:
+    """Append events to a chain; return the number of the last one."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    seq, previous = _lock(connection, chain)
+    rows: list[dict[str, Any]] = []
+    for caller, event, at in events:
+        seq += 1
+        row = _row(chain, seq, caller, event, at, request_id)
+        previous_hash, previous = previous, chain_hash(previous, _protected(row))
+        rows.append({**row, "previous_hash": previous_hash, "hash": previous})
+    _STORE.execute(connection, *rows)
+    _MOVE.execute(connection, {"of": chain, "to_seq": seq, "to_hash": previous})
+    return seq
+
+
+def _lock(connection: Connection, chain: str) -> tuple[int, str]:
+    found = _HEAD.execute(connection, {"of": chain}).one_or_none()
     if found is None:
-        await _make_chain(session, chain)
-        found = (await session.execute(statement)).one()
-    return found.seq, found.hash
+        _make_chain(connection, chain)
+        found = _HEAD.execute(connection, {"of": chain}).one()
+    seq, head = found
+    return seq, head
 
 
-async def _make_chain(session: AsyncSession, chain: str) -> None:
+def _make_chain(connection: Connection, chain: str) -> None:
     values = {"chain": chain, "seq": 0, "hash": GENESIS}
-    if session.get_bind().dialect.name == "postgresql":
+    if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as upsert
     else:
         from sqlalchemy.dialects.sqlite import insert as upsert
-    await session.execute(upsert(EventChain).values(values).on_conflict_do_nothing())
+    connection.execute(upsert(EventChain).values(values).on_conflict_do_nothing())
 
 
 def _row(

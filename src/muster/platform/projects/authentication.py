@@ -136,7 +136,9 @@ def _wanted_project(connection: HTTPConnection) -> _Wanted:
         return _Wanted(connection.path_params[_PATH_PARAMETER], in_path=True)
     headers = connection.headers
     named = headers.get("x-project-id") or headers.get("group_id")
-    return _Wanted(named or connection.query_params.get("group_id") or None, in_path=False)
+    if not named and connection.scope["query_string"]:
+        named = connection.query_params.get("group_id")
+    return _Wanted(named or None, in_path=False)
 
 
 async def _by_session(connection: HTTPConnection, token: str, wanted: _Wanted) -> Caller:

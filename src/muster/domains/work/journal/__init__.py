@@ -1,5 +1,6 @@
 """Journal: runs and their steps, the one record from which everything else is read."""
 
+from muster.domains.work.journal.chaining import Appended
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.moves import IllegalRunMove, RunAction, transition
 from muster.domains.work.journal.payloads import BlobStore
@@ -17,7 +18,7 @@ from muster.domains.work.journal.statuses import (
     StepKind,
     StepStatus,
 )
-from muster.domains.work.journal.writer import Appended, Fenced, JournalWriter, NewStep, run_topic
+from muster.domains.work.journal.writer import Fenced, JournalWriter, NewStep, run_topic
 
 __all__ = [
     "ACTIVE",

@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.journal.chaining import step_hash
 from muster.domains.work.journal.models import Run, Step
 from muster.domains.work.journal.payloads import MARK, BlobStore
 from muster.domains.work.journal.statuses import StepKind
-from muster.domains.work.journal.writer import step_hash
 from muster.kernel.chain import GENESIS
 
 StepRow = Row[Any]

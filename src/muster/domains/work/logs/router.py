@@ -1,7 +1,7 @@
 """HTTP surface of logs."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +9,8 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.agents import AgentInactive, AgentNotFound, AgentService
@@ -113,20 +115,18 @@ class HotRoute(Route):
     is answered or refused there as everywhere.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        usual = super().get_route_handler()
+    async def handle(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer a request that this route takes."""
+        request = StrictRequest(scope, receive)
+        if IDEMPOTENCY_KEY in request.headers or scope["query_string"]:
+            return await super().handle(scope, receive, send)
+        caller = await current_caller(request)
+        if not caller.may(Scope.LOGS_WRITE):
+            return await super().handle(scope, receive, send)
         operation: Callable[..., Awaitable[Response]] = self.endpoint
-
-        async def handle(request: Request) -> Response:
-            if IDEMPOTENCY_KEY in request.headers or request.scope["query_string"]:
-                return await usual(request)
-            strict = StrictRequest(request.scope, request.receive)
-            caller = await current_caller(strict)
-            if not caller.may(Scope.LOGS_WRITE):
-                return await usual(request)
-            return await operation(strict, caller, None)
-
-        return handle
+        response = await operation(request, caller, None)
+        await response(scope, receive, send)
+        return None
 
 
 hot_router = Router("/logs", tag="Logs")
