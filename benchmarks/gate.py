@@ -47,7 +47,7 @@ async def measure(context: Context) -> Report:
             checks = ", ".join(check.name for check in gate.checks)
             report.notes.append(f"The gate asked: {checks}.")
             count = context.pick(20_000, 5_000, 200)
-            for name, step in _cases(muster.accounts.project_id, run_id).items():
+            for name, step in intended(muster.accounts.project_id, run_id).items():
                 context.say(name)
                 reads = step.limits.max_rpm is not None
                 times = await _decide(gate, step, max(count // (10 if reads else 1), 50))
@@ -62,7 +62,8 @@ async def _history(muster: Product, url: str) -> str:
     return runs[0]
 
 
-def _cases(project_id: str, run_id: str) -> dict[str, IntendedStep]:
+def intended(project_id: str, run_id: str) -> dict[str, IntendedStep]:
+    """Return steps that are to be judged, by what they are."""
     started = clock.now() - timedelta(minutes=2)
     model = IntendedStep(
         project_id=project_id,

@@ -1,6 +1,6 @@
 """Every benchmark by its name, in the order in which all are run."""
 
-from benchmarks import gate, journal, live, logs, overhead, reading, start, steps
+from benchmarks import gate, journal, live, logs, overhead, policies, reading, start, steps
 from benchmarks.context import Measure
 
 BENCHMARKS: dict[str, Measure] = {
@@ -12,4 +12,5 @@ BENCHMARKS: dict[str, Measure] = {
     "live": live.measure,
     "logs": logs.measure,
     "gate": gate.measure,
+    "policies": policies.measure,
 }

@@ -23,7 +23,9 @@ EXPECTED = {
     "journal": ["sqlite: bare", "sqlite: 1 writer", "sqlite: 16 writers", "sqlite: 64 writers"],
     "reading": ["sqlite: list of runs", "sqlite: list of failed", "sqlite: trace of a run"],
     "live": ["5 events to 10 subscribers"],
+    "logs": ["sqlite, 16 clients", "sqlite, 50 posts at once"],
     "gate": ["model call", "tool call", "approved tool call"],
+    "policies": ["100 policies, 50 steps", "100 policies, 100 steps", "growth"],
 }
 
 
@@ -51,6 +53,8 @@ async def test_a_benchmark_finds_its_figures(
         ]
     if name == "live":
         assert [f.value for f in report.figures if f.name.endswith("lost")] == [0, 0]
+    if name == "logs":
+        assert [f.value for f in report.figures if f.unit == "breaks"] == [0]
 
 
 def test_verdicts() -> None:

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from muster.adapters.models import Price, Usage, price
+from muster.adapters.models.pricing import _calculated, _rates
 
 AT = datetime(2025, 6, 1, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000, cached_tokens=500_000)
@@ -37,6 +39,42 @@ def test_tokens_that_contradict_each_other_have_no_price() -> None:
     odd = Usage(input_tokens=1, output_tokens=1, cached_tokens=5)
 
     assert price("openai", "gpt-4o-mini", odd, AT) is None
+
+
+def test_rates_that_are_kept_say_the_same_as_the_price_lists() -> None:
+    usages = [
+        Usage(
+            input_tokens=plain + cached + written,
+            output_tokens=output,
+            cached_tokens=cached,
+            cache_write_tokens=written,
+        )
+        for plain, output, cached, written in (
+            (0, 0, 0, 0),
+            (1, 1, 1, 1),
+            (1_203, 87, 0, 0),
+            (7, 0, 999_983, 0),
+            (250_001, 3, 17, 500_009),
+        )
+    ]
+    kept = 0
+    for provider in get_snapshot().providers:
+        for model in provider.models:
+            kept += _rates(provider.id, model.id) is not None
+            for usage in usages:
+                found = _calculated(provider.id, model.id, usage, AT)
+                expected = None if found is None else float(found.total_price)
+                assert price(provider.id, model.id, usage, AT) == expected, (model.id, usage)
+    assert kept > 100
+
+
+def test_a_price_that_depends_on_the_length_is_not_kept() -> None:
+    assert _rates("google", "gemini-2.5-pro") is None
+    low = price("google", "gemini-2.5-pro", Usage(input_tokens=100_000), AT)
+    high = price("google", "gemini-2.5-pro", Usage(input_tokens=400_000), AT)
+    assert low is not None
+    assert high is not None
+    assert high == pytest.approx(low * 8)
 
 
 def test_the_builtin_model_is_free() -> None:

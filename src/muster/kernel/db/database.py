@@ -8,6 +8,7 @@ Readers are a separate pool that cannot write and, in WAL mode, never wait for t
 PostgreSQL needs none of this and uses one pool for both.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -89,6 +90,9 @@ class Database:
                 json_serializer=_dumps,
                 json_deserializer=msgspec.json.decode,
             )
+        # Connections beyond those that are kept open are made and closed for one use, which takes
+        # many times as long as waiting for a turn.
+        self._few = asyncio.Semaphore(max(pool_size // 2, 1))
         self._direct: tuple[Any, Engine] | None = None
         self._peeker = Peeker(self._sqlite_peeker()) if self.is_sqlite else None
         self.info: dict[str, Any] = {}
@@ -144,7 +148,7 @@ class Database:
         """
         if self._peeker is not None:
             return self._peeker.first(statement, parameters or {})
-        async with self._reader.connect() as connection:
+        async with self._few, self._reader.connect() as connection:
             return (await connection.execute(statement, parameters)).first()
 
     @asynccontextmanager

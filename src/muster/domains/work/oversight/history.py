@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
@@ -20,7 +20,6 @@ from muster.domains.control.policies import (
 )
 from muster.domains.work.journal import (
     BlobStore,
-    JournalReader,
     Run,
     Step,
     StepRow,
@@ -39,6 +38,15 @@ _OUTCOMES: dict[str, Any] = {
     StepStatus.CANCELLED: "failed",
 }
 _PAGE = 1_000
+_RUNS, _STEPS = Run.__table__, Step.__table__
+_HEAD = select(_RUNS.c.head_seq).where(_RUNS.c.id == bindparam("run"))
+_NEXT = (
+    select(*_STEPS.columns)
+    .where(_STEPS.c.run_id == bindparam("run"), _STEPS.c.seq > bindparam("after"))
+    .order_by(_STEPS.c.seq)
+    .limit(_PAGE)
+)
+"""Built once: every decision of the gate asks."""
 
 
 class JournalHistory:
@@ -52,9 +60,15 @@ class JournalHistory:
     ) -> Sequence[RecordedStep]:
         """Return the steps of a run with a number above `after`, in order."""
         found: list[RecordedStep] = []
+        if session is None:
+            # Mostly there is nothing new, and to look costs a fraction of reading.
+            head = await self._database.peek(_HEAD, {"run": run_id})
+            if head is None or head.head_seq <= after:
+                return found
         while True:
             async with self._reading(session) as unit:
-                rows = await JournalReader(unit).steps(run_id, after=after, limit=_PAGE)
+                read = await unit.execute(_NEXT, {"run": run_id, "after": after})
+                rows: Sequence[StepRow] = read.all()
             for row in rows:
                 step = await normal_of(row, self._blobs)
                 found.append(RecordedStep(row.seq, row.key, step, row.ended_at))
