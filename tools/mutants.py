@@ -1,8 +1,10 @@
 """Mutants of a module: its syntax tree, each time with one small thing broken."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +214,61 @@ def _constants(node: ast.AST) -> Iterator[ast.AST]:
             return
 
 
+def _patterns(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="re"), attr="compile"),
+            args=[ast.Constant(value=str(pattern)), *rest],
+        ):
+            for changed in dict.fromkeys(_weaker(pattern)):
+                yield ast.Call(
+                    func=node.func, args=[ast.Constant(value=changed), *rest], keywords=[]
+                )
+            if rest:
+                yield ast.Call(func=node.func, args=[ast.Constant(value=pattern)], keywords=[])
+        case _:
+            return
+
+
+_PART = re.compile(r"\\(?:x..|.)|\[(?:\\.|[^\]])+\]|\(\?[:=!]|[*+?]|\{\d[^}]*\}|.", re.DOTALL)
+
+
+def _weaker(pattern: str) -> Iterator[str]:
+    """Take one part out of a regular expression: an alternative, or anything that is no letter."""
+    parts = _PART.findall(pattern)
+    for index, part in enumerate(parts):
+        if part == "|":
+            begin = index
+            while begin > 0 and not _leaves(parts[begin - 1 : index][::-1], "("):
+                begin -= 1
+            end = index + 1
+            while end < len(parts) and not _leaves(parts[index + 1 : end + 1], ")"):
+                end += 1
+            without_left = parts[:begin] + parts[index + 1 :]
+            yield from _compiling(without_left, parts[:index] + parts[end:])
+        elif not part.isalnum() and not part.startswith("(") and part != ")":
+            yield from _compiling(parts[:index] + parts[index + 1 :])
+            if part.startswith("[") and len(inner := _PART.findall(part[1:-1])) > 1:
+                for left in range(len(inner)):
+                    rest = "".join(inner[:left] + inner[left + 1 :])
+                    yield from _compiling([*parts[:index], f"[{rest}]", *parts[index + 1 :]])
+
+
+def _leaves(parts: list[str], bracket: str) -> bool:
+    """Whether the last of the parts lies outside of the alternative that they begin in."""
+    opened = sum(part.startswith("(") for part in parts)
+    closed = parts.count(")")
+    inner = opened - closed if bracket == ")" else closed - opened
+    return inner < 0 or (inner == 0 and parts[-1] == "|")
+
+
+def _compiling(*patterns: list[str]) -> Iterator[str]:
+    for parts in patterns:
+        with suppress(re.error):
+            re.compile(pattern := "".join(parts))
+            yield pattern
+
+
 _PAIRS = {"any": "all", "min": "max", "startswith": "endswith", "lstrip": "rstrip"}
 _PAIRS |= {other: one for one, other in _PAIRS.items()}
 _TEXT = {"casefold", "lower", "upper", "strip", "rstrip", "lstrip", "removeprefix", "removesuffix"}
@@ -288,6 +345,7 @@ _MUTATORS: tuple[Mutator, ...] = (
     _booleans,
     _arithmetic,
     _constants,
+    _patterns,
     _calls,
     _elements,
     _statements,

@@ -163,6 +163,14 @@ def test_each_target_has_its_own(schema: str, history: str, *, expected: bool) -
     assert violated(rule, params, step("resource:POST"), history, schema=schema) is expected
 
 
+def test_a_required_step_does_not_use_up_itself() -> None:
+    rule = "step_requires_dedicated_predecessor"
+    params = {**GATED, "target_step_types": ["step.gate", "step.exec"]}
+    assert violated(rule, params, step("gate"))
+    assert not violated(rule, params, step("gate"), "gate")
+    assert violated(rule, params, step("gate"), "gate exec")
+
+
 @pytest.mark.parametrize(
     ("params", "history", "expected"),
     [
