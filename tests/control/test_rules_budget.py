@@ -44,6 +44,8 @@ def test_most_steps_of_a_name() -> None:
     assert violated("execution_max_steps", given, step("resource", "search"), searched)
     assert not violated("execution_max_steps", given, step("resource", "fetch"), searched)
     assert not violated("execution_max_steps", given, step("resource", "search"), searched[1:])
+    anything = {"step_type": "step.resource", "max_steps": 1}
+    assert violated("execution_max_steps", anything, step("resource", "fetch"), searched[:1])
 
 
 @pytest.mark.parametrize(

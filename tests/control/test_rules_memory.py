@@ -270,3 +270,18 @@ def test_equal_wishes_share_a_slot() -> None:
         "step_execution", step("exec"), many.memory(trace("exec exec")), context(now=NOON)
     )
     assert [result.violated for result in verdict.results] == [True] * 3 + [False] * 17
+
+
+def test_filters_are_equal_in_any_order() -> None:
+    filters = [{"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}]
+    many = PolicySet(
+        policy("history_contains", {"step_type": "step.exec", "property_filter": found}, id=str(i))
+        for i, found in enumerate(filters)
+    )
+    assert len(many.memory().slots) == 1
+    rate = {"step_type": "step.exec", "max_count": 1, "window_minutes": 1}
+    limits = PolicySet(
+        policy("cross_execution_rate_limit", {**rate, "property_filter": found}, id=str(i))
+        for i, found in enumerate(filters)
+    )
+    assert len(limits.rate_queries) == 1

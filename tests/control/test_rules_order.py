@@ -85,6 +85,16 @@ def test_only_targets_are_judged(
     assert violated(rule, {**required(rule), **target}, intended, schema=schema) is expected
 
 
+@pytest.mark.parametrize("schema", ["2", "3"])
+def test_targets_of_any_kind(schema: str) -> None:
+    params = {**GATED, "target_property_filter": {"target.trust": "external"}}
+    for kind in ("resource", "exec"):
+        for trust, expected in (("external", True), ("internal", False)):
+            intended = step(kind, properties={"target": {"trust": trust}})
+            rule = "step_directly_preceded_by"
+            assert violated(rule, params, intended, schema=schema) is expected
+
+
 @pytest.mark.parametrize(
     ("schema", "history", "expected"),
     [
