@@ -1,14 +1,14 @@
 """Mutants of a module: its syntax tree, each time with one small thing broken."""
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
+
+from tools.weaker_patterns import weaker
 
 WIDTH = 88
 """How much of the code around a change is shown, in characters."""
@@ -78,16 +78,17 @@ def _name(place: Place, node: ast.AST, changed: ast.AST) -> str:
         if "\n" in text or len(text) > WIDTH or isinstance(parent, ast.Module):
             break
         shown = parent if text else shown
-    before = _text(shown)
+    before = " ".join(ast.unparse(shown).split())
     place.put(changed)
-    after = _text(changed if shown is node else shown)
+    after = " ".join(ast.unparse(changed if shown is node else shown).split())
     place.put(node)
+    if len(before) > 2 * WIDTH:
+        same = next(
+            i for i, pair in enumerate(zip(before, after, strict=False)) if len({*pair}) > 1
+        )
+        start = max(0, same - WIDTH // 4)
+        before, after = (f"...{text[start : start + WIDTH]}..." for text in (before, after))
     return f"{place.where}: {before} -> {after}"
-
-
-def _text(node: ast.AST) -> str:
-    text = " ".join(ast.unparse(node).split())
-    return text if len(text) <= 2 * WIDTH else f"{text[:WIDTH]}..."
 
 
 def _places(node: ast.AST, parents: tuple[ast.AST, ...], where: str) -> Iterator[Place]:
@@ -119,10 +120,8 @@ def _is_for_types(node: ast.AST, field: str) -> bool:
     match node:
         case ast.Subscript(value=ast.Name(id=name)) if field == "slice":
             return name in _GENERIC
-        case ast.Call(func=ast.Name(id="zip")):
-            return field == "keywords"
         case _:
-            return False
+            return _is_call_of(node, "zip") and field == "keywords"
 
 
 def _is_silent(node: ast.AST) -> bool:
@@ -136,7 +135,7 @@ def _is_silent(node: ast.AST) -> bool:
 
 def _changes(node: ast.AST, place: Place) -> Iterator[ast.AST]:
     parent = place.parents[-1]
-    if isinstance(parent, ast.Call) and _is_cast(parent) and place.index == 0:
+    if _is_call_of(parent, "cast") and place.index == 0:
         return
     for mutator in _MUTATORS:
         yield from mutator(node)
@@ -145,8 +144,8 @@ def _changes(node: ast.AST, place: Place) -> Iterator[ast.AST]:
         yield ast.Constant(value=False)
 
 
-def _is_cast(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id == "cast"
+def _is_call_of(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 _ORDER: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -220,7 +219,7 @@ def _patterns(node: ast.AST) -> Iterator[ast.AST]:
             func=ast.Attribute(value=ast.Name(id="re"), attr="compile"),
             args=[ast.Constant(value=str(pattern)), *rest],
         ):
-            for changed in dict.fromkeys(_weaker(pattern)):
+            for changed in dict.fromkeys(weaker(pattern)):
                 yield ast.Call(
                     func=node.func, args=[ast.Constant(value=changed), *rest], keywords=[]
                 )
@@ -228,45 +227,6 @@ def _patterns(node: ast.AST) -> Iterator[ast.AST]:
                 yield ast.Call(func=node.func, args=[ast.Constant(value=pattern)], keywords=[])
         case _:
             return
-
-
-_PART = re.compile(r"\\(?:x..|.)|\[(?:\\.|[^\]])+\]|\(\?[:=!]|[*+?]|\{\d[^}]*\}|.", re.DOTALL)
-
-
-def _weaker(pattern: str) -> Iterator[str]:
-    """Take one part out of a regular expression: an alternative, or anything that is no letter."""
-    parts = _PART.findall(pattern)
-    for index, part in enumerate(parts):
-        if part == "|":
-            begin = index
-            while begin > 0 and not _leaves(parts[begin - 1 : index][::-1], "("):
-                begin -= 1
-            end = index + 1
-            while end < len(parts) and not _leaves(parts[index + 1 : end + 1], ")"):
-                end += 1
-            without_left = parts[:begin] + parts[index + 1 :]
-            yield from _compiling(without_left, parts[:index] + parts[end:])
-        elif not part.isalnum() and not part.startswith("(") and part != ")":
-            yield from _compiling(parts[:index] + parts[index + 1 :])
-            if part.startswith("[") and len(inner := _PART.findall(part[1:-1])) > 1:
-                for left in range(len(inner)):
-                    rest = "".join(inner[:left] + inner[left + 1 :])
-                    yield from _compiling([*parts[:index], f"[{rest}]", *parts[index + 1 :]])
-
-
-def _leaves(parts: list[str], bracket: str) -> bool:
-    """Whether the last of the parts lies outside of the alternative that they begin in."""
-    opened = sum(part.startswith("(") for part in parts)
-    closed = parts.count(")")
-    inner = opened - closed if bracket == ")" else closed - opened
-    return inner < 0 or (inner == 0 and parts[-1] == "|")
-
-
-def _compiling(*patterns: list[str]) -> Iterator[str]:
-    for parts in patterns:
-        with suppress(re.error):
-            re.compile(pattern := "".join(parts))
-            yield pattern
 
 
 _PAIRS = {"any": "all", "min": "max", "startswith": "endswith", "lstrip": "rstrip"}
@@ -284,7 +244,7 @@ def _calls(node: ast.AST) -> Iterator[ast.AST]:
             yield value
         case _:
             pass
-    if isinstance(node, ast.Call):
+    if isinstance(node, ast.Call) and not _is_call_of(node, "zip"):  # `strict` is an assertion
         for index in range(len(node.keywords)):
             changed = copy(node)
             changed.keywords = [*node.keywords[:index], *node.keywords[index + 1 :]]
