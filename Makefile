@@ -11,6 +11,7 @@ PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
 PYTEST_OPTIONS ?=
 BENCH_OPTIONS ?=
+MUTATION_OPTIONS ?=
 UPGRADE ?=
 PIP_TOOLS := pip-tools==7.6.2
 
@@ -34,9 +35,10 @@ help: ## Show this list
 	@echo
 	@echo "  HOST, PORT      where 'make run' listens (now $(HOST):$(PORT))"
 	@echo "  PYTHON          the interpreter that makes $(VENV), 3.11 or newer"
-	@echo "  PROCESSES       how many processes 'make test' uses (now $(PROCESSES))"
+	@echo "  PROCESSES       how many processes tests and mutants use (now $(PROCESSES))"
 	@echo "  PYTEST_OPTIONS  more options for pytest, e.g. '-k agents'"
 	@echo "  BENCH_OPTIONS   more options for the benchmarks"
+	@echo "  MUTATION_OPTIONS  modules to break, instead of all"
 	@echo "  UPGRADE=1       lets 'make lock' take the newest releases"
 	@echo "  MUSTER_TEST_DATABASES     what the tests run on (default sqlite,postgresql)"
 	@echo "  MUSTER_TEST_DATABASE_URL  a PostgreSQL server for the tests (default: a private one)"
@@ -70,6 +72,10 @@ check: $(DEVELOPMENT) ## Lint, formatting, types, import contracts, locks
 .PHONY: bench
 bench: $(DEVELOPMENT) ## Measure the figures that this project promises
 	@exec $(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
+.PHONY: mutation
+mutation: $(DEVELOPMENT) ## Break the policy rules in every small way: does a test notice?
+	@exec $(BIN)/python -m tools.mutation --processes $(PROCESSES) $(MUTATION_OPTIONS)
 
 .PHONY: lock
 lock: $(LOCKING) ## Write requirements.lock and requirements-dev.lock from pyproject.toml

@@ -1,5 +1,6 @@
 """Policies are read strictly: nothing is guessed, nothing fails open."""
 
+import re
 from typing import Any
 
 import pytest
@@ -181,6 +182,9 @@ HOURS = {"start_hour": 1, "end_hour": 2}
          "target_property_filter"),
         ("step_requires_gate", {**TARGET, "gate_check_type": 5}, "gate_check_type"),
         ("step_requires_gate", {**TARGET, "gate_kind": "human"}, "gate_kind"),
+        ("step_requires_gate", {**TARGET, "gate_decision": "pass"}, "gate_decision"),
+        ("step_not_after", {**TARGET, "forbidden_predecessor_step_types": [STEP],
+                            "target_property_filter": {"a": 1}}, "target_property_filter"),
         ("step_requires_gate", {**TARGET, "max_steps_since_gate": 1}, "max_steps_since_gate"),
         ("sequence_forbidden", {"forbidden_sequence": []}, "forbidden_sequence"),
         ("sequence_forbidden", {"forbidden_sequence": [STEP, 1]}, "forbidden_sequence[1]"),
@@ -287,6 +291,27 @@ def test_parameters_that_are_refused(rule: str, params: dict[str, Any], path: st
 )  # fmt: skip
 def test_parameters_that_the_third_refuses(rule: str, params: dict[str, Any], path: str) -> None:
     assert of_params(rule, params, "3") == [f"params.{path}"]
+
+
+EXEC = {"step_type": "step.exec"}
+VERBS: list[tuple[str, dict[str, Any], str]] = [
+    ("execution_max_steps", {**EXEC, "max_steps": 1}, "verb"),
+    ("history_contains", EXEC, "verb"),
+    ("current_is", EXEC, "verb"),
+    ("tainted_path_block", {"taint_step_type": "step.exec", **TARGET}, "taint_verb"),
+    ("tainted_path_block", {"taint_step_type": STEP, "target_step_types": ["step.exec"]},
+     "target_verb"),
+    ("step_forbidden_for_classification",
+     {"forbidden_step_type": "step.exec", "agent_risk_classifications": ["high"]},
+     "forbidden_verb"),
+    ("step_not_after", {"target_step_types": ["step.exec"],
+                        "forbidden_predecessor_step_types": [STEP]}, "target_verb"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "params", "verb"), VERBS)
+def test_a_verb_fits_its_kinds(rule: str, params: dict[str, Any], verb: str) -> None:
+    assert of_params(rule, {**params, verb: "POST"}) == [f"params.{verb}"]
 
 
 NEEDED = {
@@ -457,6 +482,24 @@ def test_the_catalogue() -> None:
     hours = catalogue["working_hours_only"]["params"]
     assert hours["timezone"]["default"] == "UTC"
     assert (hours["start_hour"]["minimum"], hours["start_hour"]["maximum"]) == (0, 23)
+    assert hours["start_hour"] == {
+        "type": "integer",
+        "format": "integer",
+        "required": True,
+        "description": "0 to 23.",
+        "minimum": 0,
+        "maximum": 23,
+    }
+    assert catalogue["usage_budget"]["params"]["budget"]["minimum"] == 0
+    assert "minimum" not in hours["timezone"]
+    verbs = "GET, POST, PATCH, DELETE, or WRITE for any of POST, PATCH and DELETE."
+    for rule in catalogue.values():
+        for name, param in rule["params"].items():
+            whose = r"Only (steps|judged steps|tainting steps)"
+            if param["format"] == "verb":
+                assert re.fullmatch(f"{whose} with this verb: {verbs}", param["description"])
+            if param["format"] == "filter" and name != "output_filter":
+                assert re.match(f"{whose} whose properties have", param["description"])
     gate = catalogue["step_requires_gate"]["params"]
     assert gate["target_step_types"] == {
         "type": "array",

@@ -173,6 +173,40 @@ def test_agents_do_not_share_plans() -> None:
     assert not policies.evaluate("step_execution", step("exec"), None, elsewhere).results
 
 
+@pytest.mark.parametrize("schema", ["2", "3"])
+def test_facts_of_one_agent_do_not_share_plans(schema: str) -> None:
+    policies = PolicySet(
+        [
+            forbids(id="q", environment="qa", schema=schema),
+            forbids(id="h", risk_classification="high", schema=schema),
+        ]
+    )
+    for environment, risk_class, expected in (
+        ("qa", "high", ["h", "q"]),
+        ("qa", "limited", ["q"]),
+        ("staging", "high", ["h"]),
+        ("staging", "limited", []),
+        ("qa", "high", ["h", "q"]),
+    ):
+        facts = context(environment=environment, risk_classification=risk_class)
+        found = policies.evaluate("step_execution", step("exec"), None, facts)
+        assert [result.policy_id for result in found.results] == expected
+
+
+def test_plans_are_kept_up_to_a_number() -> None:
+    policies = PolicySet([forbids()])
+
+    def plans_after(number: int) -> list[Any]:
+        facts = context(agent_id=f"agent-{number}")
+        policies.evaluate("step_execution", step("exec"), None, facts)
+        return list(policies._plans.values())
+
+    (first,) = plans_after(0)
+    (again,) = plans_after(0)
+    assert again is first
+    assert [len(plans_after(number)) for number in range(1, 258)] == [*range(2, 257), 1, 2]
+
+
 @pytest.mark.parametrize(
     ("point", "subject"),
     [

@@ -119,6 +119,7 @@ def test_the_clock_is_given() -> None:
         (None, ["search"], "exec", "run", True),
         (None, ["search"], "exec", "search", False),
         (None, None, "start", None, False),
+        (["task.start"], ["search"], "start", None, True),
         (None, None, "gate", None, True),
     ],
 )
@@ -155,6 +156,8 @@ def test_tools(
 )
 def test_tools_in_metadata(metadata: dict[str, Any], *, expected: bool) -> None:
     given = {"agent_field": "metadata.tools"}
+    nameless = {"tools": [None, "search"]}
+    assert violated("step_name_in_allowlist", given, step("exec"), metadata=nameless)
     found = violated(
         "step_name_in_allowlist",
         given,
@@ -244,6 +247,21 @@ def test_paths(schema: str, params: dict[str, Any], intended: Any, *, expected: 
         ("sub\\x", "C:\\app", True),
         ("~\\app\\x", "C:\\Users\\ann\\app", True),
         ("%USERPROFILE%\\x", "C:\\Users\\ann\\app", False),
+        ("%USERPROFILE%\\app\\x", "C:\\Users\\ann\\app", True),
+        ("%TEMP%\\x", "C:\\app", False),
+        ("~\\app\\x", "d:\\Users\\ann\\app", True),
+        ("~/app/x", "C:/Users/ann/app", True),
+        ("~/x", "C:/Users/ann/app", False),
+        ("..\\x", "d:\\app", False),
+        ("..\\x", "\\\\server\\share\\app", False),
+        ("..\\x", "\\app", False),
+        ("a\\..\\..\\x", "app", True),
+        ("~", "/home/ann", True),
+        ("~/x", "/home/ann", True),
+        ("~bob/../ann/app/x", "/home/ann/app", False),
+        ("~/../rootless/app/x", "/rootless/app", False),
+        ("file://localhost/srv/app/x", "/srv/app", True),
+        ("file://localhostile/x", "/srv/app", False),
     ],
 )
 def test_paths_as_text(path: str, root: str, *, expected: bool) -> None:

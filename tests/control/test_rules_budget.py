@@ -44,6 +44,8 @@ def test_most_steps_of_a_name() -> None:
     assert violated("execution_max_steps", given, step("resource", "search"), searched)
     assert not violated("execution_max_steps", given, step("resource", "fetch"), searched)
     assert not violated("execution_max_steps", given, step("resource", "search"), searched[1:])
+    anything = {"step_type": "step.resource", "max_steps": 1}
+    assert violated("execution_max_steps", anything, step("resource", "fetch"), searched[:1])
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,9 @@ def test_runs(schema: str, history: str, intended: str, *, expected: bool) -> No
     [("exec exec", False), ("exec exec exec model", True), ("exec exec model exec", False)],
 )
 def test_runs_of_a_whole_task(history: str, *, expected: bool) -> None:
+    single = {"step_type": "step.exec", "max_consecutive": 1}
+    assert not violated("max_consecutive_same_type", single, step("exec"), "model")
+    assert violated("max_consecutive_same_type", single, step("exec"), "exec")
     given = {"step_type": "step.exec", "max_consecutive": 2}
     found = violated(
         "max_consecutive_same_type", given, step("end"), history, scope="task_execution"
@@ -124,6 +129,17 @@ def test_rates(counts: dict[str, int] | None, intended: str, *, expected: bool) 
         "cross_execution_rate_limit", RATE, step(intended), cross_execution_counts=counts
     )
     assert found is expected
+
+
+def test_nothing_counted_is_none() -> None:
+    for most, expected in ((0, True), (1, False)):
+        found = violated(
+            "cross_execution_rate_limit",
+            {**RATE, "max_count": most, "window_minutes": 1},
+            step("message"),
+            cross_execution_counts={},
+        )
+        assert found is expected
 
 
 def test_rates_of_some_steps() -> None:
@@ -198,6 +214,12 @@ def test_budget_of_the_third_generation(
     history: list[NormalStep], intended: NormalStep, *, expected: bool
 ) -> None:
     assert violated("usage_budget", BUDGET, intended, history, schema="3") is expected
+
+
+def test_budget_of_what_gates_use() -> None:
+    gates = {**BUDGET, "step_type": "step.gate"}
+    assert violated("usage_budget", gates, step("gate"), [used("gate", 101)], schema="3")
+    assert not violated("usage_budget", gates, step("gate"), [used("gate", 101)])
 
 
 @SCHEMAS

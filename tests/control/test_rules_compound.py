@@ -59,6 +59,10 @@ def test_a_condition_out_of_its_targets_passes() -> None:
     assert violated("all_of", {"conditions": [limit]}, step("exec"))
     assert not violated("all_of", {"conditions": [limit]}, step("model"))
     assert violated("not", {"condition": limit}, step("model"))
+    needed = {"rule_type": "step_requires_predecessor", "params": {
+        "required_step_type": "step.gate", "target_step_types": ["step.exec"]}}  # fmt: skip
+    assert violated("all_of", {"conditions": [needed]}, step("exec"))
+    assert not violated("all_of", {"conditions": [needed]}, step("model"))
 
 
 def fresh_gate() -> dict[str, Any]:

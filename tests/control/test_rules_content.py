@@ -58,6 +58,10 @@ def test_domains_without_a_target() -> None:
         ("example.com\nevil.org", True),
         ("example.com evil.org", True),
         ("evil.org\t.example.com", True),
+        ("evil.org .example.com", True),
+        ("evil.org\x01.example.com", True),
+        ("evil.org\x7f.example.com", True),
+        ("example.com_", True),
         ("https://[bad", True),
         ("https:///path", True),
         ("a..b", True),
@@ -118,7 +122,36 @@ def test_patterns_see_letters_beyond_ascii() -> None:
     assert violated("pii_in_request", {"patterns": ["Bücher"]}, step("exec", input={"x": "Bücher"}))
 
 
-@pytest.mark.parametrize("content", [{"x": "y" * 100_001}, {"x": object()}])
+def test_no_input_has_no_text() -> None:
+    for pattern in ("null", "_"):
+        assert not violated("pii_in_request", {"patterns": [pattern]}, step("exec"))
+
+
+def test_digits_of_the_third_generation_are_ascii() -> None:
+    for schema, expected in (("2", True), ("3", False)):
+        intended = step("exec", input={"x": "٣"})
+        found = violated("pii_in_request", {"patterns": [r"\d"]}, intended, schema=schema)
+        assert found is expected
+
+
+def circular() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+def deep() -> list[Any]:
+    found: list[Any] = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"x": "y" * 100_001}, {"x": object()}, {"x": circular()}, {"x": deep()}],
+    ids=["long", "no JSON", "circular", "deep"],
+)
 def test_what_cannot_be_searched_is_a_violation(content: Any) -> None:
     intended = step("exec", input=content)
     assert violated("pii_in_request", PATTERNS, intended)

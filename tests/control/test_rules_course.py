@@ -220,6 +220,7 @@ def trigger(op: str, value: Any, path: str = "score.v") -> dict[str, Any]:
         (trigger("equals", 1), scored("model", v=True), False),
         (trigger("equals", "no"), scored("model"), False),
         (trigger("contains", "err"), scored("model", v="an error"), True),
+        (trigger("contains", "err"), scored("model", v="all fine"), False),
         (trigger("contains", "err"), scored("model", v=["err", 2]), True),
         (trigger("contains", 2), scored("model", v=["err", 2]), True),
         (trigger("contains", 2), scored("model", v="12"), False),

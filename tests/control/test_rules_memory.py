@@ -270,3 +270,70 @@ def test_equal_wishes_share_a_slot() -> None:
         "step_execution", step("exec"), many.memory(trace("exec exec")), context(now=NOON)
     )
     assert [result.violated for result in verdict.results] == [True] * 3 + [False] * 17
+
+
+def test_filters_are_equal_in_any_order() -> None:
+    filters = [{"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}]
+    many = PolicySet(
+        policy("history_contains", {"step_type": "step.exec", "property_filter": found}, id=str(i))
+        for i, found in enumerate(filters)
+    )
+    assert len(many.memory().slots) == 1
+    rate = {"step_type": "step.exec", "max_count": 1, "window_minutes": 1}
+    limits = PolicySet(
+        policy("cross_execution_rate_limit", {**rate, "property_filter": found}, id=str(i))
+        for i, found in enumerate(filters)
+    )
+    assert len(limits.rate_queries) == 1
+
+
+USED = [
+    step("exec", properties={"a": 1, "b": 5}),
+    step("exec", properties={"a": 1, "b": 5}),
+    step("model", properties={"a": 9}),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "params", "intended", "expected"),
+    [
+        (
+            "execution_max_steps",
+            [{"step_type": "step.exec", "max_steps": 2}, {"step_type": "step.self", "max_steps": 0},
+             {"step_type": "step.exec", "max_steps": 2, "step_name": "x"}],
+            "exec",
+            [True, False, False],
+        ),
+        (
+            "usage_budget",
+            [{"step_type": "step.exec", "property_path": "a", "budget": 2},
+             {"step_type": "step.exec", "property_path": "b", "budget": 9},
+             {"step_type": "step.model", "property_path": "a", "budget": 8}],
+            "exec",
+            [False, True, True],
+        ),
+        (
+            "history_contains",
+            [{"step_type": "step.exec"}, {"step_type": "step.gate"}, {"step_type": "step.model"}],
+            "exec",
+            [False, True, False],
+        ),
+        (
+            "sequence_forbidden",
+            [{"forbidden_sequence": ["step.model", "step.exec"]},
+             {"forbidden_sequence": ["step.gate", "step.exec"]},
+             {"forbidden_sequence": ["step.exec", "step.model", "step.exec"]}],
+            "exec",
+            [True, False, True],
+        ),
+    ],
+)  # fmt: skip
+def test_different_wishes_are_apart(
+    rule: str, params: list[dict[str, Any]], intended: str, expected: list[bool]
+) -> None:
+    for order in (1, -1):
+        numbered = list(enumerate(params))[::order]
+        many = PolicySet(policy(rule, found, id=str(index)) for index, found in numbered)
+        verdict = many.evaluate("step_execution", step(intended), many.memory(USED), context())
+        found = [result.violated for result in verdict.results]
+        assert found[::order] == expected

@@ -85,6 +85,16 @@ def test_only_targets_are_judged(
     assert violated(rule, {**required(rule), **target}, intended, schema=schema) is expected
 
 
+@pytest.mark.parametrize("schema", ["2", "3"])
+def test_targets_of_any_kind(schema: str) -> None:
+    params = {**GATED, "target_property_filter": {"target.trust": "external"}}
+    for kind in ("resource", "exec"):
+        for trust, expected in (("external", True), ("internal", False)):
+            intended = step(kind, properties={"target": {"trust": trust}})
+            rule = "step_directly_preceded_by"
+            assert violated(rule, params, intended, schema=schema) is expected
+
+
 @pytest.mark.parametrize(
     ("schema", "history", "expected"),
     [
@@ -161,6 +171,14 @@ def test_a_required_step_does_not_come_between_itself() -> None:
 def test_each_target_has_its_own(schema: str, history: str, *, expected: bool) -> None:
     rule, params = "step_requires_dedicated_predecessor", {**GATED, **POST}
     assert violated(rule, params, step("resource:POST"), history, schema=schema) is expected
+
+
+def test_a_required_step_does_not_use_up_itself() -> None:
+    rule = "step_requires_dedicated_predecessor"
+    params = {**GATED, "target_step_types": ["step.gate", "step.exec"]}
+    assert violated(rule, params, step("gate"))
+    assert not violated(rule, params, step("gate"), "gate")
+    assert violated(rule, params, step("gate"), "gate exec")
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ def test_places_of_a_profile(
         ({"step_name": "b", "input": {"step_name": "a"}}, "step_name", True),
         ({"input": {"step_type": "a", "verb": "a"}}, "step_type", True),
         ({"input": {"step_type": "a", "verb": "a"}}, "verb", True),
+        ({"properties": {"input": {"x": "a"}}, "input": {"x": "b"}}, "input.x", False),
+        ({"properties": {"input": {"x": "b"}}, "input": {"x": "a"}}, "input.x", True),
     ],
 )
 def test_places_of_a_step(
@@ -87,11 +89,30 @@ def test_places_of_a_step(
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("kind", "step.self"), ("step_type", "step.self"), ("verb", "PATCH"), ("scope", "step")],
+    [
+        ("kind", "step.self"),
+        ("step_type", "step.self"),
+        ("verb", "PATCH"),
+        ("scope", "step"),
+        ("name", "save"),
+        ("step_name", "save"),
+        ("properties", {"a": 1}),
+        ("output", "done"),
+        ("meta", {"b": 2}),
+        ("status", "late"),
+        ("agent_id", "agent-7"),
+        ("task_id", "task-7"),
+    ],
 )
-def test_a_step_s_own_fields(path: str, value: str) -> None:
+def test_a_step_s_own_fields(path: str, value: Any) -> None:
     given = {"field": path, "values": [value]}
-    assert not violated("field_in_list", given, step("self:PATCH", input={path: "other"}))
+    fields = {"properties": {"a": 1}, "output": "done", "meta": {"b": 2}, "status": "late",
+              "agent_id": "agent-7", "task_id": "task-7"}  # fmt: skip
+    intended = step("self:PATCH", "save", input={path: "other"}, **fields)
+    assert not violated("field_in_list", given, intended)
+    assert violated("field_in_list", {**given, "values": ["other"]}, intended)
+    whole = {"field": "input", "values": [{path: "other"}]}
+    assert not violated("field_in_list", whole, intended)
     moment = {"field": "scope", "values": ["task"]}
     assert not violated("field_in_list", moment, step("start"))
 
@@ -152,7 +173,9 @@ def test_patterns(pattern: str, value: Any, *, second: bool, third: bool) -> Non
     for schema, expected in (("2", second), ("3", third)):
         intended = step("exec", properties={"exec": {"command": value}})
         assert violated("field_matches_regex", given, intended, schema=schema) is expected
-    assert violated("field_matches_regex", {**given, "pattern": "x"}, step("exec"))
+    for schema in ("2", "3"):
+        anything = {**given, "pattern": "."}
+        assert violated("field_matches_regex", anything, step("exec"), schema=schema)
 
 
 def test_what_is_too_long_is_a_violation_either_way() -> None:

@@ -15,8 +15,8 @@ def inside(container: Any, path: str) -> Any:
         fields = cast("Mapping[str, Any]", container)
         if path in fields:
             return fields[path]
-        head, dot, path = path.partition(".")
-        if not dot or head not in fields:
+        head, _, path = path.partition(".")
+        if head not in fields:
             return MISSING
         container = fields[head]
     return MISSING
@@ -45,7 +45,7 @@ def of_step(step: NormalStep, path: str) -> Any:
     arguments = step.input
     if found is MISSING and isinstance(arguments, Mapping):
         found = cast("Mapping[str, Any]", arguments).get(path, MISSING)
-    if found is MISSING and dot and head in _PARTS:
+    if found is MISSING and head in _PARTS:
         return inside(getattr(step, head), rest)
     return found
 

@@ -49,18 +49,16 @@ class Binder:
 
         return self._slot(("count", matcher), 0, matcher.kinds, make)
 
-    def total(self, matcher: Matcher, path: str) -> int:
-        """Return the slot of the sum of a property of matching steps; see `amount`."""
-        test = matcher.compile(of_kind=True)
+    def total(self, kinds: frozenset[str] | None, path: str) -> int:
+        """Return the slot of the sum of a property of all steps of some kinds; see `amount`."""
 
         def make(slot: int) -> Update:
             def update(slots: Slots, step: NormalStep, _: int) -> None:
-                if test(step):
-                    slots[slot] += amount(step, path)
+                slots[slot] += amount(step, path)
 
             return update
 
-        return self._slot(("total", matcher, path), 0.0, matcher.kinds, make)
+        return self._slot(("total", kinds, path), 0.0, kinds, make)
 
     def progress(self, sequence: tuple[str, ...]) -> int:
         """Return the slot of how many kinds of the sequence happened in this order, gaps allowed.

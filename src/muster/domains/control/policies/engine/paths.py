@@ -6,10 +6,10 @@ import re
 from types import ModuleType
 from urllib.parse import unquote
 
-_WINDOWS = re.compile(r"[A-Za-z]:|\\\\")
+_WINDOWS = re.compile(r"[A-Za-z]:|\\")
 _HOME = re.compile(r"(~|\$HOME|\$\{HOME\}|%USERPROFILE%)(?=[/\\]|$)")
 _HOMES = re.compile(r"(/home/[^/]+|/Users/[^/]+|/root|[A-Za-z]:[/\\]Users[/\\][^/\\]+)(?=[/\\]|$)")
-_FILE = re.compile(r"file:(//(localhost)?(?=/))?", re.IGNORECASE)
+_FILE = re.compile(r"file:(//localhost(?=/))?", re.IGNORECASE)
 _VARIABLE = re.compile(r"[~$%]")
 
 
@@ -43,4 +43,4 @@ def is_within(path: str, root: str) -> bool:
 def _normal(rules: ModuleType, path: str) -> str:
     plain: str = rules.normcase(rules.normpath(path))
     # POSIX leaves two leading slashes alone; no system that agents run on does.
-    return plain[1:] if rules is posixpath and plain.startswith("//") else plain
+    return plain[1:] if plain.startswith("//") else plain

@@ -5,7 +5,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from muster.domains.control.policies.engine.context import Context, Details
-from muster.domains.control.policies.engine.fields import MISSING, inside
+from muster.domains.control.policies.engine.fields import inside
 from muster.domains.control.policies.engine.paths import is_within
 from muster.domains.control.policies.engine.rule import (
     AT_REGISTRATION_AND_STEP,
@@ -90,7 +90,6 @@ def _agent_list(context: Context, source: str) -> list[str]:
 
 def _path_within_root(setup: Setup) -> Judgement:
     path: str = setup.params["field"]
-    kinds = setup.kinds("target_step_types")
     target = setup.matcher("target_step_types", verb="target_verb", verbs="target_verbs")
     verbs = target.verbs
 
@@ -99,13 +98,11 @@ def _path_within_root(setup: Setup) -> Judgement:
         if verbs is not None and step.verb not in verbs and step.kind not in VERBLESS:
             return None
         found = moment.read(path)
-        if not root or found is MISSING or not isinstance(found, str) or not found:
-            return None
-        if is_within(found, root):
+        if not root or not isinstance(found, str) or is_within(found, root):
             return None
         return violation(f"{path} lies outside of the project", path=found)
 
-    return Judgement(judge, kinds)
+    return Judgement(judge, target.kinds)
 
 
 RULES = (

@@ -105,8 +105,8 @@ def rate_key(kind: str, window_minutes: int, properties: Mapping[str, Any]) -> s
 def _usage_budget(setup: Setup) -> Judgement:
     budget: float = setup.params["budget"]
     path: str = setup.params["property_path"]
-    matcher = setup.matcher("step_type")
-    slot = setup.binder.total(matcher, path)
+    kinds = setup.kinds("step_type")
+    slot = setup.binder.total(kinds, path)
     counts_own = setup.is_third and not setup.at_end
     spares = not setup.is_third and not setup.at_end
 
@@ -118,7 +118,7 @@ def _usage_budget(setup: Setup) -> Judgement:
             return None
         return violation(f"more than the budget of {budget:g} is used", used=used, budget=budget)
 
-    return Judgement(judge, matcher.kinds if counts_own else None)
+    return Judgement(judge, kinds if counts_own else None)
 
 
 _FREE = LIFECYCLE | {GATE}

@@ -33,7 +33,7 @@ def _combined(message: str, passes: Callable[[Sequence[bool]], bool]) -> Callabl
 
 def _result(name: str, condition: Judgement, moment: Moment) -> dict[str, Any]:
     kinds = condition.kinds
-    is_judged = kinds is None or moment.profile is not None or moment.step.kind in kinds
+    is_judged = kinds is None or moment.step.kind in kinds
     details = condition.judge(moment) if is_judged else None
     return {"rule_type": name, "passed": details is None, "violation_details": details}
 

@@ -34,8 +34,8 @@ def _domain_allowlist(setup: Setup) -> Judgement:
         found = inside(moment.step.properties, _TARGET)
         if found is MISSING or found is None or found == "":
             return violation(f"{_TARGET} is not set") if third else None
-        host = (host_of(found) if third else str(found).casefold()) or ""
-        if host in allowed or host.endswith(suffixes):
+        host = host_of(found) if third else str(found).casefold()
+        if host is not None and (host in allowed or host.endswith(suffixes)):
             return None
         return violation(f"{_TARGET} is not an allowed domain", host=str(found))
 
@@ -52,7 +52,7 @@ def host_of(value: Any) -> str | None:
         return None
     try:
         host = urlsplit(value if "//" in value else f"//{value}").hostname
-        return host.rstrip(".").encode("idna").decode("ascii").casefold() if host else None
+        return host.rstrip(".").encode("idna").decode("ascii") if host else None
     except ValueError:
         return None
 

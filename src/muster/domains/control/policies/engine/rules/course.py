@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from muster.domains.control.policies.engine.context import Details, Scope
-from muster.domains.control.policies.engine.fields import MISSING, number, of_step, same
+from muster.domains.control.policies.engine.fields import number, of_step, same
 from muster.domains.control.policies.engine.rule import (
     AT_STEP,
     AT_STEP_AND_END,
@@ -147,7 +147,7 @@ def _contains(found: Any, wanted: Any) -> bool:
 _OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "below": _below,
     "above": _above,
-    "equals": lambda found, wanted: found is not MISSING and same(found, wanted),
+    "equals": same,
     "contains": _contains,
 }
 
