@@ -28,7 +28,7 @@ from muster.domains.control.policies import (
 from muster.domains.work.costs import JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
-from muster.domains.work.oversight import JournalHistory, PolicyObserver
+from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
 from muster.domains.work.runs import (
     JOB_KIND,
     BareCalls,
@@ -137,6 +137,7 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
+            endings=PolicyEndings(policies, memories),
             access_rules=self.access_rules,
             models=models,
             tools=tools,

@@ -12,7 +12,13 @@ from muster.domains.control.policies.engine.vocabulary import (
     normalise,
 )
 from muster.domains.control.policies.evaluation import Evaluator
-from muster.domains.control.policies.judging import counted, counts_for, judge, violations_of
+from muster.domains.control.policies.judging import (
+    counted,
+    counts_for,
+    judge,
+    judge_end,
+    violations_of,
+)
 from muster.domains.control.policies.memories import (
     History,
     Memories,
@@ -46,6 +52,7 @@ __all__ = [
     "counted",
     "counts_for",
     "judge",
+    "judge_end",
     "normalise",
     "report_and_tell",
     "target_of",
