@@ -27,6 +27,7 @@ from muster.domains.control.policies.memories import (
     RecordedStep,
     as_if,
 )
+from muster.domains.control.policies.naming import policies_named
 from muster.domains.control.policies.registrations import RegistrationJudge
 from muster.domains.control.policies.reporting import report_and_tell
 from muster.domains.control.policies.subjects import context_of
@@ -54,6 +55,7 @@ __all__ = [
     "judge",
     "judge_end",
     "normalise",
+    "policies_named",
     "report_and_tell",
     "target_of",
     "violations_of",
