@@ -118,7 +118,8 @@ async def test_the_live_record_judges(people: People, connect: Connect) -> None:
     key = await agent_client(people.editor, connect)
     agent = await registered(key)
     body = {"agent": "invoices", "step": READ, "context": {"task_id": "t-1"}}
-    assert await asked(key, **body) == {"action": "allow", "risk_score": 0.0, "policies": []}
+    nothing = {"action": "allow", "risk_score": 0.0, "policies": [], "budgets": []}
+    assert await asked(key, **body) == nothing
     await stored(people)
     await stored(people, **END)
     assert (await asked(key, **body))["action"] == "allow"

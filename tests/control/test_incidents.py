@@ -416,6 +416,52 @@ async def test_an_agent_reports_what_it_judged(people: People, connect: Connect)
     assert (await read(people.viewer, receipt[0]["id"]))["task_id"] is None
 
 
+async def test_a_name_of_the_project_means_its_policy(people: People, connect: Connect) -> None:
+    agent = await agent_client(people.editor, connect)
+    agent_id = await registered(agent)
+    other_id = await registered(agent, "other")
+
+    async def policy(person: httpx2.AsyncClient = people.editor, **fields: Any) -> str:
+        body = {
+            "name": "Office hours",
+            "rule_type": "history_contains",
+            "params": {"step_type": "step.gate"},
+            "severity": "medium",
+            "scope": "task_execution",
+        }
+        made = await person.post("/policies", json={**body, **fields})
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+    async def told(*names: str) -> list[dict[str, Any]]:
+        found = [{"policy_name": name, "severity": "low"} for name in names]
+        body = {"agent_id": agent_id, "action": "warn", "violations": found}
+        answer = await agent.post("/incidents", json=body)
+        assert answer.status_code == 201, answer.text
+        receipt = answer.json()["incidents"]
+        return [await read(people.viewer, incident["id"]) for incident in receipt]
+
+    await policy(people.outsider, name="Of another project")
+    await policy(name="Of another agent", agent_id=other_id)
+    gone = await policy(name="Deleted")
+    assert (await people.editor.delete(f"/policies/{gone}")).status_code == 204
+    (before,) = await told("Office hours")
+    assert before["policy_id"] is None
+    general = await policy()
+    (first,) = await told("office HOURS")
+    assert (first["policy_id"], first["policy_name"]) == (general, "office HOURS")
+    own = await policy(agent_id=agent_id)
+    await policy(enabled=False)
+    accented = await policy(name="Über alles")
+    names = ("Office hours", "Über alles", "Of another project", "Of another agent", "Deleted")
+    assert [i["policy_id"] for i in await told(*names)] == [own, accented, None, None, None]
+    # What the platform finds by the same policy is the same incident.
+    log = {"agent_id": agent_id, "task_id": "t", "kind": "task.end"}
+    logged = await agent.post("/logs", json=log)
+    (mine,) = [i for i in logged.json()["incidents"] if i["policy_id"] == own]
+    assert (await read(people.viewer, mine["incident_id"]))["count"] == 2
+
+
 async def test_who_may_report(people: People, connect: Connect) -> None:
     agent = await agent_client(people.editor, connect)
     agent_id = await registered(agent)

@@ -1,6 +1,6 @@
 """The application with its engine, and a scripted model server behind it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import httpx2
@@ -37,18 +37,29 @@ async def working(settings: Settings, scripted: ScriptedServer) -> AsyncIterator
         yield running
 
 
+Connected = Callable[[Muster], Awaitable[People]]
+
+
 @pytest.fixture
-async def people(working: Muster) -> AsyncIterator[People]:
+async def connected() -> AsyncIterator[Connected]:
+    """Signs everyone in to an application."""
     async with AsyncExitStack() as stack:
 
-        def connect(**headers: str) -> httpx2.AsyncClient:
-            client = httpx2.AsyncClient(
-                transport=httpx2.ASGITransport(working.app, raise_app_exceptions=False),
-                base_url="http://muster.test/api/v1",
-                headers=headers,
-            )
-            stack.push_async_callback(client.aclose)
-            return client
+        async def sign_in(muster: Muster) -> People:
+            def connect(**headers: str) -> httpx2.AsyncClient:
+                client = httpx2.AsyncClient(
+                    transport=httpx2.ASGITransport(muster.app, raise_app_exceptions=False),
+                    base_url="http://muster.test/api/v1",
+                    headers=headers,
+                )
+                stack.push_async_callback(client.aclose)
+                return client
 
-        make: Callable[..., httpx2.AsyncClient] = connect
-        yield signed_in(await find_accounts(working), make)
+            return signed_in(await find_accounts(muster), connect)
+
+        yield sign_in
+
+
+@pytest.fixture
+async def people(working: Muster, connected: Connected) -> People:
+    return await connected(working)

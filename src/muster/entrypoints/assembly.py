@@ -15,6 +15,7 @@ from muster.domains.catalogue.models import (
 from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
 from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, IncidentWatcher
 from muster.domains.control.incidents import HEARD_BY
+from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.runs import RunFollower
 from muster.entrypoints.reporting import report_parts
@@ -142,6 +143,7 @@ class Muster:
         app.state.intake = self.running.intake
         app.state.evaluator = self.running.evaluator
         app.state.registration_judge = self.running.registration_judge
+        app.state.find_policies = policies_named
         app.state.dry_runs = self.running.dry_runs
         app.state.courier = self.courier
         app.state.action_delivery = self.action_delivery

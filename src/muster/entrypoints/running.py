@@ -25,10 +25,10 @@ from muster.domains.control.policies import (
     PolicyCheck,
     RegistrationJudge,
 )
-from muster.domains.work.costs import JournalSpending
+from muster.domains.work.costs import ExternalCosts, JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
-from muster.domains.work.oversight import JournalHistory, PolicyObserver
+from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
 from muster.domains.work.runs import (
     JOB_KIND,
     BareCalls,
@@ -113,7 +113,8 @@ class Running:
         history = JournalHistory(database, blobs)
         memories = Memories(history)
         self.dry_runs = DryRuns(policies, history)
-        self.evaluator = Evaluator(database, policies, memories)
+        costs = ExternalCosts(database, self.budgets)
+        self.evaluator = Evaluator(database, policies, memories, costs)
         self.registration_judge = RegistrationJudge(policies)
         access = AccessCheck(self.access_rules)
         self.bare_calls = BareCalls(Gate([access, self.budgets, self._breakers]))
@@ -137,6 +138,7 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
+            endings=PolicyEndings(policies, memories),
             access_rules=self.access_rules,
             models=models,
             tools=tools,
@@ -145,7 +147,7 @@ class Running:
         )
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
-        self.intake = Intake(database, self.parts.writer, observer)
+        self.intake = Intake(database, self.parts.writer, observer, costs)
 
     async def _recent_calls(self, agent_id: str, since: datetime, limit: int) -> list[datetime]:
         async with self._database.read() as session:

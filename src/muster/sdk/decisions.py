@@ -11,13 +11,15 @@ Action = Literal["allow", "warn", "require_approval", "block"]
 class Decision:
     """The answer of the gate.
 
-    `policies` are those that are violated, as the platform tells them. `is_judged` is False where
+    `policies` are those that are violated and `budgets` those that are used up, as the platform
+    tells them. `is_judged` is False where
     the platform could not be asked and the step was let through.
     """
 
     action: Action
     risk_score: float = 0.0
     policies: tuple[Mapping[str, Any], ...] = ()
+    budgets: tuple[Mapping[str, Any], ...] = ()
     is_judged: bool = True
 
     @classmethod
@@ -28,6 +30,7 @@ class Decision:
             action=answer["action"],
             risk_score=float(answer.get("risk_score") or 0.0),
             policies=tuple(policy for policy in policies if policy.get("violated")),
+            budgets=tuple(cast("list[Mapping[str, Any]]", answer.get("budgets") or [])),
         )
 
     @property
@@ -37,14 +40,15 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """The violated policies as text."""
-        return ", ".join(self.names) or "the platform"
+        """The violated policies and the budgets that are used up, as text."""
+        budgets = (f"the budget {budget.get('name')}" for budget in self.budgets)
+        return ", ".join((*self.names, *budgets)) or "the platform"
 
     def told(self) -> dict[str, Any]:
         """Return what a record says of the decision."""
         if not self.is_judged:
             return {"action": self.action, "judged": False}
-        return {
+        told: dict[str, Any] = {
             "action": self.action,
             "risk_score": self.risk_score,
             "policies": [
@@ -52,3 +56,9 @@ class Decision:
                 for policy in self.policies
             ],
         }
+        if self.budgets:
+            told["budgets"] = [
+                {name: budget.get(name) for name in ("budget_id", "name")}
+                for budget in self.budgets
+            ]
+        return told

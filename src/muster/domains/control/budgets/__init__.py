@@ -1,6 +1,6 @@
 """Budgets: what may be spent, held before each call and settled after it."""
 
-from muster.domains.control.budgets.check import BudgetCheck
+from muster.domains.control.budgets.check import BudgetCheck, Charge, UsedUp
 from muster.domains.control.budgets.journal import Ended, Journal, Spending, Spent
 from muster.domains.control.budgets.models import Budget, BudgetHold, BudgetUsage
 
@@ -9,8 +9,10 @@ __all__ = [
     "BudgetCheck",
     "BudgetHold",
     "BudgetUsage",
+    "Charge",
     "Ended",
     "Journal",
     "Spending",
     "Spent",
+    "UsedUp",
 ]

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from muster.domains.control.budgets.alerts import tell_exceeded, tell_growth
-from muster.domains.control.budgets.entries import Growth, Refusal, Settlement
+from muster.domains.control.budgets.entries import Growth, Refusal, Settlement, used_up
 from muster.domains.control.budgets.journal import Journal
 from muster.domains.control.budgets.ledger import Ledger
-from muster.domains.control.budgets.money import nanos_of, shown
+from muster.domains.control.budgets.money import dollars_of, nanos_of, shown
 from muster.domains.control.budgets.reclaiming import reclaim
 from muster.domains.control.budgets.rules import Line, cached_rules, lines_of
 from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome
@@ -17,6 +18,31 @@ from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
 
 MODEL_KIND = "step.model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Whose calls of models they are that were made elsewhere; `run_id` is empty before the run."""
+
+    project_id: str
+    run_id: str
+    agent_id: str | None
+    started_by_id: str | None
+    root_run_id: str | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedUp:
+    """A budget in which nothing is left; amounts in US dollars."""
+
+    budget_id: str
+    name: str
+    blocks: bool
+    message: str
+    limit: float
+    spent: float
+    resets_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +108,41 @@ class BudgetCheck:
         if held is not None and held.amount:
             self._settle(step, held, 0, unpriced=False)
 
+    async def charge(self, charge: Charge, costs: Sequence[float | None]) -> None:
+        """Count calls that were made without being asked about; returns when that is written.
+
+        `costs` are US dollars, None for a price that nobody knows. They count in the present
+        windows, whenever the calls were made.
+        """
+        rules = await self._rules.get()
+        if not (lines := lines_of(rules, charge)):
+            return
+        settlement = Settlement(
+            run_id=charge.run_id,
+            key=charge.key,
+            lines=lines,
+            cost=sum(nanos_of(cost or 0.0) for cost in costs),
+            unpriced=sum(cost is None for cost in costs),
+            held=False,
+        )
+        if settlement.cost or settlement.unpriced:
+            await self._ledger.charge(settlement)
+
+    async def used_up(self, charge: Charge) -> Sequence[UsedUp]:
+        """Return the budgets in which nothing is left for these calls; nothing is held."""
+        lines = lines_of(await self._rules.get(), charge)
+        if not lines:
+            return ()
+        async with self._database.read() as session:
+            connection = await session.connection()
+            over = await connection.run_sync(used_up, lines)
+        return [_told(refusal) for refusal in over]
+
+    async def asks_who_started(self, project_id: str) -> bool:
+        """Tell whether any budget of a project counts by who has started a run."""
+        rules = (await self._rules.get()).get(project_id, ())
+        return any(rule.scope == "key" for rule in rules)
+
     def _settle(self, step: IntendedStep, held: _Held, cost: int, *, unpriced: bool) -> None:
         settlement = Settlement(
             run_id=step.run_id,
@@ -112,7 +173,20 @@ def _refuses(over: Sequence[Refusal]) -> bool:
     return any(refusal.line.rule.blocks for refusal in over)
 
 
-def _finding(refusal: Refusal) -> Finding:
+def _told(refusal: Refusal) -> UsedUp:
+    rule = refusal.line.rule
+    return UsedUp(
+        budget_id=rule.id,
+        name=rule.name,
+        blocks=rule.blocks,
+        message=_message(refusal),
+        limit=dollars_of(refusal.limit),
+        spent=dollars_of(refusal.spent),
+        resets_at=refusal.line.window.end,
+    )
+
+
+def _message(refusal: Refusal) -> str:
     rule, window = refusal.line.rule, refusal.line.window
     parts = [f"{shown(refusal.spent)} of {shown(refusal.limit)} US dollars are spent"]
     if refusal.held:
@@ -127,11 +201,16 @@ def _finding(refusal: Refusal) -> Finding:
     verdict = "does not allow the call" if rule.blocks else "is used up and only warns"
     if rule.blocks:
         ending += " Raise its limit to go on."
+    return f'The budget "{rule.name}" {verdict}: {", ".join(parts)}. {ending}'
+
+
+def _finding(refusal: Refusal) -> Finding:
+    rule, window = refusal.line.rule, refusal.line.window
     return Finding(
         check=BudgetCheck.name,
         action=Action.BLOCK if rule.blocks else Action.WARN,
         code="budget_exceeded",
-        message=f'The budget "{rule.name}" {verdict}: {", ".join(parts)}. {ending}',
+        message=_message(refusal),
         details={
             "budget_id": rule.id,
             "limit_nanos": refusal.limit,

@@ -58,14 +58,18 @@ class Claim:
 
 @dataclass(slots=True, kw_only=True)
 class Settlement:
-    """What a call came to; `held` says whether there is a hold to be given back."""
+    """What calls came to; `held` says whether there is a hold to be given back.
+
+    With `done` somebody waits until it is written, or is given up.
+    """
 
     run_id: str
     key: str
     lines: Sequence[Line]
     cost: int
-    unpriced: bool
+    unpriced: int
     held: bool
+    done: asyncio.Future[None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ _HOLD = update(_U).where(*_HERE).values(held=_U.c.held + bindparam("amount"))
 _HOLD_IF_IT_FITS = _HOLD.where(
     _U.c.spent + _U.c.held + bindparam("amount") <= _LIMIT, _U.c.spent < _LIMIT
 )
+_SPENT = select(_U.c.budget_id, _U.c.window, _U.c.spent, _U.c.held)
 _STATE = select(_U.c.spent, _U.c.held, _LIMIT.label("limit")).where(*_HERE)
 _GROWN: tuple[Any, ...] = (_U.c.spent, _U.c.alerted, _U.c.exceeded)
 _SETTLE: Executable = (  # pyright: ignore[reportUnknownVariableType]
@@ -156,6 +161,21 @@ def start_usage(connection: Connection, budget_id: str, window: str, **values: A
         "exceeded": False,
     }
     connection.execute(upsert(_U).values({**row, **values}).on_conflict_do_nothing())
+
+
+def used_up(connection: Connection, lines: Sequence[Line]) -> list[Refusal]:
+    """Return those of the lines in which nothing is left; nothing is taken."""
+    places = [line.place for line in lines]
+    query = _SPENT.where(tuple_(_U.c.budget_id, _U.c.window).in_(places))
+    usages = {(row.budget_id, row.window): row for row in connection.execute(query)}
+    over: list[Refusal] = []
+    for line in lines:
+        usage = usages.get(line.place)
+        spent, held = (usage.spent, usage.held) if usage is not None else (0, 0)
+        state = Refusal(line, line.rule.limit, spent, held, 0)
+        if spent >= state.limit or (not line.rule.blocks and _is_over(state)):
+            over.append(state)
+    return over
 
 
 def _claim(
@@ -238,7 +258,7 @@ def _settle(connection: Connection, settlement: Settlement, line: Line) -> list[
         "w": line.window.key,
         "amount": amount,
         "cost": settlement.cost,
-        "unpriced": int(settlement.unpriced),
+        "unpriced": settlement.unpriced,
     }
     row: Row[Any] = connection.execute(_SETTLE, values).one()
     return [Growth(line, row.spent, row.alerted, row.exceeded)]

@@ -61,6 +61,13 @@ class Ledger:
         """Turn what is held into what was spent, soon."""
         self._put(settlement)
 
+    async def charge(self, settlement: Settlement) -> None:
+        """Count what was spent without a hold; returns when that is written, or cannot be."""
+        settlement.done = asyncio.get_running_loop().create_future()
+        self._hurry.set()
+        self._put(settlement)
+        await settlement.done
+
     async def written(self) -> None:
         """Return when everything that was given so far is written."""
         while self._writer is not None and not self._writer.done():
@@ -74,7 +81,7 @@ class Ledger:
 
     async def _write(self) -> None:
         while self._waiting:
-            if not any(isinstance(entry, Claim) for entry in self._waiting):
+            if not any(entry.done is not None for entry in self._waiting):
                 await self._wait_for_claim()
             entries = self._waiting[:_MOST_AT_ONCE]
             del self._waiting[:_MOST_AT_ONCE]
@@ -104,8 +111,11 @@ class Ledger:
         work = partial(write_entries, entries=entries, moment=clock.now())
         answers, grown = await self._database.transact(work)
         for entry, answer in zip(entries, answers, strict=True):
-            if isinstance(entry, Claim) and not entry.done.done():
-                entry.done.set_result(answer)
+            if isinstance(entry, Claim):
+                if not entry.done.done():
+                    entry.done.set_result(answer)
+            else:
+                _release(entry)
         if grown:
             try:
                 await self._grown(grown)
@@ -118,3 +128,10 @@ class Ledger:
                 entry.done.set_exception(error)
             return
         logger.error("budget_not_settled", run_id=entry.run_id, key=entry.key, exc_info=error)
+        _release(entry)
+
+
+def _release(settlement: Settlement) -> None:
+    """Let whoever waits for a settlement go on."""
+    if settlement.done is not None and not settlement.done.done():
+        settlement.done.set_result(None)

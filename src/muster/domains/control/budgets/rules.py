@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.domains.control.budgets.journal import Spending
 from muster.domains.control.budgets.models import Budget
 from muster.domains.control.budgets.windows import Window, window_of
-from muster.domains.control.gate import BARE_KEY, IntendedStep
+from muster.domains.control.gate import BARE_KEY
 from muster.kernel import clock
 from muster.kernel.cached import Cached
 from muster.kernel.db import Database, after_commit
@@ -25,6 +25,23 @@ TOPIC = "budgets"
 
 Rules = Mapping[str, Sequence["Rule"]]
 """Enabled budgets by project."""
+
+
+class Spender(Protocol):
+    """Who spends: what is asked of a step to find its budgets."""
+
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def root_run_id(self) -> str | None: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def agent_id(self) -> str | None: ...
+    @property
+    def started_by_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +58,7 @@ class Rule:
     thresholds: tuple[int, ...]
     blocks: bool
 
-    def covers(self, step: IntendedStep) -> bool:
+    def covers(self, step: Spender) -> bool:
         """Tell whether what the step costs counts here."""
         if self.period == "run" and step.key == BARE_KEY:
             return False
@@ -69,12 +86,12 @@ class Line:
         return self.rule.id, self.window.key
 
 
-def root_of(step: IntendedStep) -> str:
+def root_of(step: Spender) -> str:
     """Return the run that was started: agents that it asks count to it."""
     return step.root_run_id or step.run_id
 
 
-def lines_of(rules: Rules, step: IntendedStep) -> tuple[Line, ...]:
+def lines_of(rules: Rules, step: Spender) -> tuple[Line, ...]:
     """Return where a step counts, in the one order in which rows are locked."""
     moment = clock.now()
     return tuple(

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
 
 from muster.domains.catalogue.agents import AgentNotFound
 from muster.domains.control.incidents.errors import (
@@ -22,7 +23,7 @@ from muster.domains.control.incidents.schemas import (
     IncidentReport,
     IncidentSummary,
 )
-from muster.domains.control.incidents.service import IncidentService
+from muster.domains.control.incidents.service import FindPolicies, IncidentService
 from muster.kernel.http import Reading, Router, Writing, problems
 from muster.kernel.paging import CursorPage, Rows
 from muster.platform.access import Caller, Scope, requires
@@ -46,9 +47,15 @@ async def _reporter(caller: CanReport, session: Writing) -> IncidentService:
     return IncidentService(session, caller)
 
 
+async def _find_policies(connection: HTTPConnection) -> FindPolicies:
+    find: FindPolicies = connection.app.state.find_policies
+    return find
+
+
 Reader = Annotated[IncidentService, Depends(_reader)]
 Writer = Annotated[IncidentService, Depends(_writer)]
 Reporter = Annotated[IncidentService, Depends(_reporter)]
+Finder = Annotated[FindPolicies, Depends(_find_policies)]
 Why = IncidentMove | None
 
 _MOVES = problems(IncidentNotFound, IncidentMoveIllegal)
@@ -64,13 +71,16 @@ async def list_incidents(
 
 
 @router.post("", status_code=201, responses=problems(AgentNotFound))
-async def report_incidents(incidents: Reporter, body: IncidentReport) -> IncidentReceipt:
+async def report_incidents(
+    incidents: Reporter, find_policies: Finder, body: IncidentReport
+) -> IncidentReceipt:
     """Report what broke policies that an agent judges in its own process.
 
-    A policy that the same agent broke before is counted on the incident that is not resolved. A key
-    reports for the agents of its own account.
+    A name that a policy of the project has means that policy. A policy that the same agent broke
+    before is counted on the incident that is not resolved. A key reports for the agents of its own
+    account.
     """
-    return await incidents.report(body)
+    return await incidents.report(body, find_policies)
 
 
 @router.get("/summary")

@@ -190,7 +190,8 @@ class IncidentOut(RecordOut):
         Action, Field(description="What was done; `observed` where it had happened already.")
     ]
     policy_id: Annotated[
-        str | None, Field(description="Null where the agent judged and named the policy only.")
+        str | None,
+        Field(description="Null where an agent named a policy that is not the project's."),
     ]
     policy_name: str
     rule_type: str | None

@@ -1,5 +1,8 @@
 """What people and agents do with incidents. Knows nothing of HTTP."""
 
+from collections.abc import Collection
+from typing import Protocol
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import AgentNotFound
@@ -23,6 +26,16 @@ from muster.domains.control.incidents.violation import Violation
 from muster.kernel import clock
 from muster.kernel.paging import Rows
 from muster.platform.access import Caller
+
+
+class FindPolicies(Protocol):
+    """Finds policies by name; the slice of policies stands above this one."""
+
+    async def __call__(
+        self, session: AsyncSession, project_id: str, agent_id: str, names: Collection[str]
+    ) -> dict[str, str]:
+        """Return ids by name without its case, of those that there are."""
+        ...
 
 
 class IncidentService:
@@ -50,8 +63,11 @@ class IncidentService:
             changes=[IncidentChangeOut.model_validate(change) for change in changes],
         )
 
-    async def report(self, body: IncidentReport) -> IncidentReceipt:
-        """Take in what an agent has judged by itself; its own account answers for it."""
+    async def report(self, body: IncidentReport, find_policies: FindPolicies) -> IncidentReceipt:
+        """Take in what an agent has judged by itself; its own account answers for it.
+
+        What it calls by the name of a policy of the project is an incident of that policy.
+        """
         agent = await self._incidents.find_reporting_agent(self._caller, body.agent_id)
         if agent is None:
             raise AgentNotFound(
@@ -63,10 +79,12 @@ class IncidentService:
             include={"scope", "action_id", "risk_score", "timestamp"},
             exclude_none=True,
         )
+        names = {found.policy_name for found in body.violations}
+        known = await find_policies(self._session, self._caller.project_id, agent.id, names)
         violations = [
             Violation(
                 project_id=self._caller.project_id,
-                policy_id=None,
+                policy_id=known.get(found.policy_name.casefold()),
                 policy_name=found.policy_name,
                 rule_type=found.rule_type,
                 severity=found.severity,

@@ -13,8 +13,8 @@ Severity = Literal["low", "medium", "high", "critical"]
 class Violation:
     """One policy that one step, or one registration, did not keep to.
 
-    `policy_id` is null where an agent judged by itself and named the policy only. `details` are
-    shown to people: no secrets.
+    `policy_id` is null where an agent judged by a policy that the project does not have. `details`
+    are shown to people: no secrets.
     """
 
     project_id: str

@@ -12,7 +12,13 @@ from muster.domains.control.policies.engine.vocabulary import (
     normalise,
 )
 from muster.domains.control.policies.evaluation import Evaluator
-from muster.domains.control.policies.judging import counted, counts_for, judge, violations_of
+from muster.domains.control.policies.judging import (
+    counted,
+    counts_for,
+    judge,
+    judge_end,
+    violations_of,
+)
 from muster.domains.control.policies.memories import (
     History,
     Memories,
@@ -21,6 +27,7 @@ from muster.domains.control.policies.memories import (
     RecordedStep,
     as_if,
 )
+from muster.domains.control.policies.naming import policies_named
 from muster.domains.control.policies.registrations import RegistrationJudge
 from muster.domains.control.policies.reporting import report_and_tell
 from muster.domains.control.policies.subjects import context_of
@@ -46,7 +53,9 @@ __all__ = [
     "counted",
     "counts_for",
     "judge",
+    "judge_end",
     "normalise",
+    "policies_named",
     "report_and_tell",
     "target_of",
     "violations_of",

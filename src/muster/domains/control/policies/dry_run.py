@@ -11,7 +11,7 @@ from muster.domains.control.policies.dry_run_schemas import (
 )
 from muster.domains.control.policies.engine import PolicySet, TaskMemory, Verdict
 from muster.domains.control.policies.errors import PolicyUnreadable
-from muster.domains.control.policies.judging import judge
+from muster.domains.control.policies.judging import judge, judge_end
 from muster.domains.control.policies.memories import History, RecordedRun, RecordedStep
 from muster.domains.control.policies.notation import read
 from muster.domains.control.policies.subjects import context_of
@@ -87,7 +87,10 @@ def _judged(
     policies: PolicySet, memory: TaskMemory, run: RecordedRun, recorded: RecordedStep
 ) -> Verdict:
     context = context_of(run.agent_id, run.spec, task_id=run.id, now=recorded.at)
-    return judge(policies, memory, recorded.step, context)
+    verdict = judge(policies, memory, recorded.step, context)
+    if recorded.is_failed_end:
+        return verdict.merge(judge_end(policies, memory, recorded.step, context))
+    return verdict
 
 
 def _note(report: DryRunReport, run: RecordedRun, recorded: RecordedStep, verdict: Verdict) -> None:

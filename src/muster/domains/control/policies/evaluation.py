@@ -1,12 +1,14 @@
 """Judging what somebody asks about: by stored policies and the record, or by given ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.control.budgets import UsedUp
 from muster.domains.control.policies import engine
 from muster.domains.control.policies.compiled import CompiledPolicies
 from muster.domains.control.policies.engine import (
+    Action,
     Context,
     NormalStep,
     PolicySet,
@@ -15,8 +17,14 @@ from muster.domains.control.policies.engine import (
     VocabularyError,
     normalise,
 )
+from muster.domains.control.policies.engine.context import ACTIONS
+from muster.domains.control.policies.engine.vocabulary import MODEL
 from muster.domains.control.policies.errors import PolicyTrialRefused, PolicyUnreadable
-from muster.domains.control.policies.evaluation_schemas import Evaluation, EvaluationRequest
+from muster.domains.control.policies.evaluation_schemas import (
+    EvaluatedBudget,
+    Evaluation,
+    EvaluationRequest,
+)
 from muster.domains.control.policies.judging import TASK_END, counted, judge, judge_step, shown
 from muster.domains.control.policies.memories import Memories
 from muster.domains.control.policies.notation import read
@@ -29,23 +37,39 @@ from muster.platform.access import Caller, Scope
 _END = NormalStep(kind=TASK_END)
 
 
+class Budgets(Protocol):
+    """Says which budgets are used up."""
+
+    async def used_up(self, caller: Caller, agent_id: str, run_id: str | None) -> Sequence[UsedUp]:
+        """Return the budgets in which nothing is left for an agent's next call of a model."""
+        ...
+
+
 class Evaluator:
-    """Says what policies would do. Records nothing.
+    """Says what policies and budgets would do. Records nothing.
 
     Args:
         database: The database.
         policies: The stored policies.
         memories: What is remembered of runs.
+        budgets: The budgets.
     """
 
-    def __init__(self, database: Database, policies: CompiledPolicies, memories: Memories) -> None:
+    def __init__(
+        self,
+        database: Database,
+        policies: CompiledPolicies,
+        memories: Memories,
+        budgets: Budgets,
+    ) -> None:
         self._database, self._policies, self._memories = database, policies, memories
+        self._budgets = budgets
 
     async def evaluate(self, caller: Caller, body: EvaluationRequest) -> Evaluation:
         """Judge what is asked about."""
         _check_shape(body)
         if body.policies is None:
-            return _shown(await self._by_the_record(caller, body))
+            return await self._by_the_record(caller, body)
         if not (caller.may(Scope.POLICIES_WRITE) or caller.is_admin):
             raise PolicyTrialRefused(
                 "Policies in the body can be tried by editors and owners of the project and by "
@@ -53,22 +77,30 @@ class Evaluator:
             )
         return _shown(_by_given_policies(body, body.policies))
 
-    async def _by_the_record(self, caller: Caller, body: EvaluationRequest) -> Verdict:
+    async def _by_the_record(self, caller: Caller, body: EvaluationRequest) -> Evaluation:
         reference = body.agent if body.agent is not None else body.context.agent_id
         if not isinstance(reference, str):
             raise _refused("agent", "must be the id or the key of a registered agent")
         async with self._database.read() as session:
             agent = await find_subject(session, caller, reference)
-        stored = await self._policies.of(caller.project_id)
-        if stored is None:
+        if body.scope != "agent_registration":
             _intended(body)
-            return Verdict("allow", 0.0, [])
-        if stored.unreadable:
+        stored = await self._policies.of(caller.project_id)
+        task_id, run_id = body.context.task_id, None
+        if task_id is not None and body.scope != "agent_registration":
+            run_id = await self._memories.history.run_of(caller.project_id, agent.id, task_id)
+        if stored is None:
+            verdict = Verdict("allow", 0.0, [])
+        elif stored.unreadable:
             raise PolicyUnreadable(f"This release cannot judge by {', '.join(stored.unreadable)}.")
-        return await self._judged(caller, agent, stored.policies, body)
+        else:
+            verdict = await self._judged(agent, stored.policies, body, run_id)
+        costs = body.scope == "step_execution" and _intended(body).kind == MODEL
+        over = await self._budgets.used_up(caller, agent.id, run_id) if costs else ()
+        return _shown(verdict, over)
 
     async def _judged(
-        self, caller: Caller, agent: Agent, policies: PolicySet, body: EvaluationRequest
+        self, agent: Agent, policies: PolicySet, body: EvaluationRequest, run_id: str | None
     ) -> Verdict:
         counts = await counted(self._memories.history, policies, agent.id)
         task_id = body.context.task_id
@@ -76,9 +108,6 @@ class Evaluator:
         if body.scope == "agent_registration":
             return policies.evaluate(body.scope, profile_of(agent), None, context)
         step = _intended(body)
-        run_id = None
-        if task_id is not None:
-            run_id = await self._memories.history.run_of(caller.project_id, agent.id, task_id)
         if run_id is None:
             return _at(body, policies, policies.memory(), step, context)
         async with self._memories.up_to_date(run_id, policies) as past:
@@ -160,11 +189,14 @@ def _refused(field: str, message: str) -> Invalid:
     return Invalid(f"{field}: {message}", errors=[FieldError(field, message)])
 
 
-def _shown(verdict: Verdict) -> Evaluation:
+def _shown(verdict: Verdict, over: Sequence[UsedUp] = ()) -> Evaluation:
+    budgets = [EvaluatedBudget.of(budget) for budget in over]
+    actions: list[Action] = [verdict.action, *(budget.action for budget in budgets)]
     return Evaluation.model_validate(
         {
-            "action": verdict.action,
+            "action": max(actions, key=ACTIONS.index),
             "risk_score": verdict.risk_score,
             "policies": [shown(result) for result in verdict.results],
+            "budgets": budgets,
         }
     )

@@ -1,12 +1,13 @@
 """Request and response bodies of evaluations."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from muster.domains.control.budgets import UsedUp
 from muster.domains.control.policies.engine import Action, Scope, Severity
-from muster.kernel.schemas import In
+from muster.kernel.schemas import In, UtcTime
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 Text = Annotated[str | None, Field(max_length=2000)]
@@ -109,8 +110,33 @@ class EvaluatedPolicy(BaseModel):
     violation_details: dict[str, Any] | None
 
 
+class EvaluatedBudget(BaseModel):
+    """A budget in which nothing is left for a call of a model."""
+
+    budget_id: str
+    name: str
+    action: Annotated[Literal["warn", "block"], Field(description="What the budget does then.")]
+    message: str
+    limit: Annotated[float, Field(description="In US dollars.")]
+    spent: Annotated[float, Field(description="In US dollars.")]
+    resets_at: Annotated[UtcTime | None, Field(description="When it begins anew, if ever.")]
+
+    @classmethod
+    def of(cls, budget: UsedUp) -> "EvaluatedBudget":
+        """Return a budget as it is shown."""
+        return cls(
+            budget_id=budget.budget_id,
+            name=budget.name,
+            action="block" if budget.blocks else "warn",
+            message=budget.message,
+            limit=budget.limit,
+            spent=budget.spent,
+            resets_at=budget.resets_at,
+        )
+
+
 class Evaluation(BaseModel):
-    """What the policies that apply say together."""
+    """What the policies that apply and the budgets say together."""
 
     action: Annotated[Action, Field(description="What would become of the step.")]
     risk_score: Annotated[
@@ -119,3 +145,7 @@ class Evaluation(BaseModel):
     policies: Annotated[
         list[EvaluatedPolicy], Field(description="Every policy that applies, violated or not.")
     ]
+    budgets: Annotated[
+        list[EvaluatedBudget],
+        Field(description="Budgets that are used up, where the step is a call of a model."),
+    ] = []

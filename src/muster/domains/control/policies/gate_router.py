@@ -27,11 +27,13 @@ CanJudge = Annotated[Caller, requires(Scope.POLICIES_READ)]
 async def evaluate_step(
     connection: HTTPConnection, caller: CanJudge, body: EvaluationRequest
 ) -> Evaluation:
-    """Ask what policies say about a step before it happens. Nothing is recorded.
+    """Ask what policies and budgets say about a step before it happens. Nothing is recorded.
 
     For a registered agent its stored policies judge by the live record of `context.task_id`; a key
     of kind `agent` asks for the agents of its own account. Editors, owners and admins can give
     `policies` and a `history` instead, which are judged as if nothing else were known.
+
+    Before a call of a model, `budgets` lists those that are used up, and `action` is the hardest.
     """
     evaluator: Evaluator = connection.app.state.evaluator
     return await evaluator.evaluate(caller, body)

@@ -1,6 +1,7 @@
 """Judging steps by what the journal tells of their run."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -58,7 +59,16 @@ def judge(policies: PolicySet, memory: TaskMemory, step: NormalStep, context: Co
     verdict = policies.evaluate("step_execution", step, memory, context)
     if step.kind != TASK_END:
         return verdict
-    return verdict.merge(policies.evaluate("task_execution", step, memory, context))
+    return verdict.merge(judge_end(policies, memory, step, context))
+
+
+def judge_end(
+    policies: PolicySet, memory: TaskMemory, step: NormalStep, context: Context
+) -> Verdict:
+    """Judge a whole task by the step that ended it, whether well or badly."""
+    if step.kind != TASK_END:
+        step = replace(step, kind=TASK_END)
+    return policies.evaluate("task_execution", step, memory, context)
 
 
 def stricter(one: Verdict, other: Verdict) -> Verdict:

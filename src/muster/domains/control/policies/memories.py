@@ -30,6 +30,11 @@ class RecordedStep(NamedTuple):
     step: NormalStep
     at: datetime | None = None
 
+    @property
+    def is_failed_end(self) -> bool:
+        """Tell whether a run of the platform came to a bad end by this step."""
+        return self.step.kind == "task.error" and self.key.partition("~")[0] == "end"
+
 
 class RecordedRun(NamedTuple):
     """A run of the journal, with the definition of its agent that it was ruled by."""

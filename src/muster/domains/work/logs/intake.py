@@ -67,6 +67,20 @@ class Observer(Protocol):
         ...
 
 
+class Costs(Protocol):
+    """Counts what logged steps have cost."""
+
+    async def charge(
+        self,
+        agent: LogAgent,
+        run_id: str,
+        steps: Sequence[LoggedStep],
+        session: AsyncSession | None,
+    ) -> None:
+        """Count it once the steps are committed, which `session` does if there is one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Steps of one task, in order; only the last may end it."""
@@ -104,12 +118,18 @@ class Intake:
         database: The database.
         writer: The writer of the journal.
         observer: Looks at what was logged.
+        costs: Counts what was spent.
     """
 
     def __init__(
-        self, database: Database, writer: JournalWriter, observer: Observer | None = None
+        self,
+        database: Database,
+        writer: JournalWriter,
+        observer: Observer | None = None,
+        costs: Costs | None = None,
     ) -> None:
-        self._database, self._writer, self._observer = database, writer, observer
+        self._database, self._writer = database, writer
+        self._observer, self._costs = observer, costs
 
     async def log(
         self, caller: Caller, agent_id: str, batch: Batch, session: AsyncSession | None = None
@@ -217,6 +237,8 @@ class Intake:
         appended: Appended,
         session: AsyncSession | None,
     ) -> Receipt:
+        if self._costs is not None:
+            await self._costs.charge(agent, run_id, batch.steps, session)
         incidents: Incidents = []
         if self._observer is not None:
             steps = list(zip(appended.seqs, batch.steps, strict=True))

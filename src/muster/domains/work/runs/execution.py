@@ -245,6 +245,7 @@ class Segment:
         """
         await self._interrupt_children()
         rows = await self._parts.writer.rows(self._last_steps(status, result, error))
+        ending = await self._parts.endings.prepare(self.run)
 
         async def commit() -> None:
             async with self._parts.database.write() as session:
@@ -260,6 +261,8 @@ class Segment:
                     error=error,
                     active_ms=self.active_ms,
                 )
+                if ending is not None:
+                    await ending.report(session)
             self._ended = True
 
         committing = asyncio.create_task(commit(), name=f"end:{self.run.id}")

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.control.access_rules import AccessRules
 from muster.domains.control.gate import Gate
-from muster.domains.work.journal import JournalWriter
+from muster.domains.work.journal import JournalWriter, Run
 from muster.engine import Job
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
@@ -42,6 +44,22 @@ class Detached:
         return set(job_ids)
 
 
+class Ending(Protocol):
+    """Looks at one run as a whole when it ends, such as policies do."""
+
+    async def report(self, session: AsyncSession) -> None:
+        """Look at the run, whose last step is written in this unit of work."""
+        ...
+
+
+class Endings(Protocol):
+    """Looks at runs as a whole when they end; what it finds ends no run in another way."""
+
+    async def prepare(self, run: Run) -> Ending | None:
+        """Return what looks at the end of a run, if anything does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunParts:
     """Long-lived parts of a process that executes runs. `workspaces` holds a folder per run."""
@@ -51,6 +69,7 @@ class RunParts:
     writer: JournalWriter
     blobs: LocalBlobStore
     gate: Gate
+    endings: Endings
     access_rules: AccessRules
     models: ModelCatalogue
     tools: ToolCatalogue

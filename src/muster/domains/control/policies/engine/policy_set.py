@@ -67,6 +67,10 @@ class PolicySet:
         """Return the memory of a task, with the steps that happened already, oldest first."""
         return TaskMemory(self._ledger).replay(history)
 
+    def judges(self, point: Scope, context: Context) -> bool:
+        """Tell whether any policy is about this agent at this point."""
+        return bool(self._plan(point, context).results)
+
     def evaluate(
         self,
         point: Scope,
