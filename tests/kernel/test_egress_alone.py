@@ -59,7 +59,9 @@ def test_the_search_finds_clients(code: str) -> None:
 
 def test_no_other_module_has_an_http_client() -> None:
     root = Path(muster.__file__).parent
-    modules = [file for file in root.rglob("*.py") if root / "kernel/egress" not in file.parents]
+    # The SDK runs in the process of an agent and speaks to the platform that its owner named.
+    others = {root / "kernel/egress", root / "sdk"}
+    modules = [file for file in root.rglob("*.py") if others.isdisjoint(file.parents)]
     assert modules
     found = {
         str(file.relative_to(root)): clients
