@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
-from muster.domains.work.journal import Step, StepKind
+from muster.domains.work.costs.calls import IS_CALL
+from muster.domains.work.journal import Step
 
 Bounds = tuple[datetime | None, datetime | None]
 """Not before, and before."""
@@ -66,7 +67,7 @@ class CostRepository:
 
     def _within(self, query: Select[Any], bounds: Bounds) -> Select[Any]:
         since, until = bounds
-        query = query.where(self._own(Step.project_id), Step.kind == StepKind.MODEL.value)
+        query = query.where(self._own(Step.project_id), IS_CALL)
         if since is not None:
             query = query.where(Step.ended_at >= since)
         if until is not None:

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.control.budgets import Ended, Spending, Spent
-from muster.domains.work.journal import FINAL, Run, Step, StepKind
+from muster.domains.work.costs.calls import IS_CALL
+from muster.domains.work.journal import FINAL, Run, Step
 
 
 class JournalSpending:
@@ -18,7 +19,7 @@ class JournalSpending:
         """Return what was spent; only calls whose price is known have a cost."""
         unpriced = func.count().filter(Step.cost.is_(None))
         query = select(func.coalesce(func.sum(Step.cost), 0.0), unpriced).where(
-            Step.project_id == spending.project_id, Step.kind == StepKind.MODEL.value
+            Step.project_id == spending.project_id, IS_CALL
         )
         if spending.since is not None:
             query = query.where(Step.ended_at >= spending.since)
@@ -38,7 +39,7 @@ class JournalSpending:
     ) -> Sequence[Ended]:
         """Return the model calls of runs that ended since a moment."""
         query = select(Step.run_id, Step.key, Step.ended_at, Step.cost).where(
-            Step.run_id.in_(run_ids), Step.kind == StepKind.MODEL.value, Step.ended_at >= since
+            Step.run_id.in_(run_ids), IS_CALL, Step.ended_at >= since
         )
         return [Ended(*row) for row in (await session.execute(query)).all()]
 

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import Float, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from muster.domains.work.journal.statuses import RunStatus
+from muster.domains.work.journal.statuses import RunStatus, StepKind
 from muster.kernel.chain import GENESIS
 from muster.kernel.db import Base, Json, ProjectRecord, UTCDateTime
+
+_IS_MODEL_CALL = text(f"kind = '{StepKind.MODEL.value}'")
 
 
 class Run(ProjectRecord):
@@ -96,6 +98,14 @@ class Step(Base):
         UniqueConstraint("run_id", "key"),
         Index("ix_steps_project_id_ended_at", "project_id", "ended_at"),
         Index("ix_steps_agent_id_kind_ended_at", "agent_id", "kind", "ended_at"),
+        # For sums of costs: one in many steps is a call of a model.
+        Index(
+            "ix_steps_project_id_ended_at_of_calls",
+            "project_id",
+            "ended_at",
+            sqlite_where=_IS_MODEL_CALL,
+            postgresql_where=_IS_MODEL_CALL,
+        ),
     )
 
     run_id: Mapped[str] = mapped_column(
