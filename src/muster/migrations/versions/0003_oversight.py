@@ -158,9 +158,24 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_delivery_attempts")),
     )
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_steps_project_id_ended_at_of_calls",
+            ["project_id", "ended_at"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'step.model'"),
+            postgresql_where=sa.text("kind = 'step.model'"),
+        )
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_steps_project_id_ended_at_of_calls",
+            sqlite_where=sa.text("kind = 'step.model'"),
+            postgresql_where=sa.text("kind = 'step.model'"),
+        )
+
     op.drop_table("delivery_attempts")
     with op.batch_alter_table("reports", schema=None) as batch_op:
         batch_op.drop_index("ix_reports_status")
