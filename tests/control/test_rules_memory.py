@@ -344,5 +344,5 @@ def test_different_wishes_are_apart(
 def test_a_wish_may_be_about_any_kind() -> None:
     binder = Binder()
     last, verbs = binder.last(Matcher()), binder.count(Matcher(verbs=frozenset({"POST"})))
-    memory = TaskMemory(Ledger(binder)).replay(trace("exec resource:POST message:POST model"))
+    memory = TaskMemory(Ledger(binder)).replay(trace("exec resource:POST message:POST exec"))
     assert (memory.slots[last], memory.slots[verbs]) == (3, 2)
