@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.domains.control.policies.engine import MemoryOutdated, NormalStep, PolicySet
+from muster.domains.control.policies.engine.matching import Matcher
+from muster.domains.control.policies.engine.memory import Binder, Ledger, TaskMemory
 from tests.control.rules_setting import NOON, context, gate, policy, step, trace
 
 Naive = Callable[[Sequence[NormalStep], NormalStep], bool]
@@ -337,3 +339,10 @@ def test_different_wishes_are_apart(
         verdict = many.evaluate("step_execution", step(intended), many.memory(USED), context())
         found = [result.violated for result in verdict.results]
         assert found[::order] == expected
+
+
+def test_a_wish_may_be_about_any_kind() -> None:
+    binder = Binder()
+    last, verbs = binder.last(Matcher()), binder.count(Matcher(verbs=frozenset({"POST"})))
+    memory = TaskMemory(Ledger(binder)).replay(trace("exec resource:POST message:POST exec"))
+    assert (memory.slots[last], memory.slots[verbs]) == (3, 2)
