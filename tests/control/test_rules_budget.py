@@ -186,6 +186,8 @@ BUDGET = {"step_type": "step.model", "property_path": "usage.tokens", "budget": 
         ([used("model", 90), used("model", "50")], step("model"), False),
         ([used("model", 90), used("model", True), used("model", True)], step("model"), False),
         ([used("model", 120), used("model", -50)], step("model"), True),
+        ([used("model", 100.5), used("model", -0.5)], step("model"), True),
+        ([used("model", 100), used("model", "50")], step("model"), False),
         ([used("model", 90), used("model", float("inf"))], step("model"), False),
         ([used("model", 90), used("model", 10**400)], step("model"), False),
         ([used("model!failed", 101)], step("model"), True),
