@@ -7,7 +7,8 @@ SHELL := /bin/sh
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
-PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# One more than there are processors: many tests wait for processes that they started.
+PROCESSES ?= $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
 PYTEST_OPTIONS ?=
 BENCH_OPTIONS ?=

@@ -24,6 +24,10 @@ _FOLDERS = (
 )
 
 
+_IN_MEMORY = "/dev/shm"
+_ENOUGH_BYTES = 4 * 2**30
+
+
 class PostgresUnavailable(RuntimeError):
     """No PostgreSQL can be had; says what was tried and what to do."""
 
@@ -84,7 +88,7 @@ class Account:
 
     def make_folder(self, parents: tuple[str, ...] | None = None) -> Path:
         """Make a folder that this account owns and can reach; root's own TMPDIR may be closed."""
-        for parent in parents or (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        for parent in parents or (*_in_memory(), tempfile.gettempdir(), "/tmp", "/var/tmp"):
             if not Path(parent).is_dir():
                 continue
             folder = Path(tempfile.mkdtemp(prefix="muster-postgres-", dir=parent))
@@ -161,3 +165,15 @@ def server_version(account: Account, binaries: Path) -> int:
 
 def _version_in_path(path: Path) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", str(path.relative_to(path.anchor))))
+
+
+def _in_memory() -> tuple[str, ...]:
+    """Return where files are kept in memory, if there is plenty of it.
+
+    A copy of a database is a thousand files: on a disk that takes up to ten times as long.
+    """
+    try:
+        free = shutil.disk_usage(_IN_MEMORY).free
+    except OSError:
+        return ()
+    return (_IN_MEMORY,) if free >= _ENOUGH_BYTES else ()

@@ -43,6 +43,7 @@ SETTINGS = {
     "synchronous_commit": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
+    "max_wal_size": "256MB",  # the files may be kept in memory
     "max_wal_senders": "0",
     "wal_level": "minimal",
     "jit": "off",
