@@ -209,7 +209,8 @@ async def test_an_idempotent_tool_is_called_again_once(pool: McpPool) -> None:
 async def test_a_server_that_died_between_calls_is_started_anew(pool: McpPool) -> None:
     before = (await pool.call(stdio(), "pid", {})).content["result"]
     os.kill(before, 9)
-    await eventually(lambda: not running(before))
+    # Not only is it dead, the pool has seen that: before, a call might still be sent to it.
+    await eventually(lambda: not any(session.alive for session in pool._sessions.values()))
     after = (await pool.call(stdio(), "pid", {})).content["result"]
     assert after != before
 
