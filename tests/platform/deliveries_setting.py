@@ -89,7 +89,7 @@ class Post:
             return [await service.get(row.id) for row in reversed(rows.items)]
 
     def service(self, session: Any, project_id: str, kind: str = "test") -> DeliveryService:
-        return DeliveryService(session, Caller.system(project_id), kind, self.courier, SETTINGS)
+        return DeliveryService(session, Caller.system(project_id), kind, self.courier)
 
     async def only(self, project_id: str) -> DeliveryDetail:
         (found,) = await self.all(project_id)

@@ -6,43 +6,29 @@ values are put in, and the row's are read, with the same processors of types.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, Select
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import Dialect, Engine, Select
+
+from muster.kernel.db.prepared import Compiled, Processor
 
 Peeked = Any
 """A row: a tuple whose values are attributes too."""
 
-_Processor = Callable[[Any], Any] | None
 
+class _Plan(Compiled):
+    """How a statement is executed, and how its row is read."""
 
-class _Plan:
-    """How a statement is executed: its text, where its values go, how its row is read."""
-
-    def __init__(self, statement: Select[*tuple[Any, ...]], engine: Engine) -> None:
-        dialect = engine.dialect
-        compiled = statement.compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a Select compiles to
-        self.text = str(compiled)
-        self._fixed: dict[str, Any] = dict(compiled.params)
-        self._binds: list[tuple[str, _Processor]] = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or ()
-        ]
+    def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
+        super().__init__(statement, dialect)
         columns = list(statement.selected_columns)
-        self._readers: list[_Processor] = [
+        self._readers: list[Processor] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
         names = [str(column.key) for column in columns]
         # What has no name, such as a sum, is read by its place.
         self._row = namedtuple("_Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024
-
-    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """Return the values of the statement, in its order."""
-        given = {**self._fixed, **parameters}
-        return [process(given[n]) if process else given[n] for n, process in self._binds]
 
     def read(self, found: tuple[Any, ...]) -> Peeked:
         """Return a row of SQLite with the values that its columns mean."""
@@ -68,7 +54,7 @@ class Peeker:
         """Return the first row, or None."""
         plan = self._plans.get(statement)
         if plan is None:
-            plan = self._plans[statement] = _Plan(statement, self._engine)
+            plan = self._plans[statement] = _Plan(statement, self._engine.dialect)
         if self._connection is None:
             self._connection = self._engine.raw_connection()
         cursor = self._connection.cursor()

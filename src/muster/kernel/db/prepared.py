@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.sql.compiler import SQLCompiler
 
-_Processor = Callable[[Any], Any] | None
+Processor = Callable[[Any], Any] | None
 
 
-class _Compiled:
-    """A statement in the words of one dialect."""
+class Compiled:
+    """A statement in the words of one dialect: its text, and where its values go."""
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -23,7 +23,7 @@ class _Compiled:
         self.text = str(compiled)
         # A value that is missing is a fault of the caller, not an SQL NULL.
         self._fixed = {n: value for n, value in compiled.params.items() if value is not None}
-        self._binds: list[tuple[str, _Processor]] = [
+        self._binds: list[tuple[str, Processor]] = [
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()
         ]
@@ -44,7 +44,7 @@ class Prepared:
 
     def __init__(self, statement: Select[*tuple[Any, ...]] | Insert | Update | Delete) -> None:
         self._statement = statement
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, Compiled] = {}
 
     def execute(
         self, connection: Connection, *values: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Prepared:
         """Execute it with each of the values."""
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
-            compiled = _Compiled(self._statement, connection.dialect)
+            compiled = Compiled(self._statement, connection.dialect)
             self._compiled[connection.dialect.name] = compiled
         rows = [compiled.values(given) for given in values]
         return connection.exec_driver_sql(compiled.text, rows if len(rows) > 1 else rows[0])

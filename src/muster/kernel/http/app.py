@@ -114,12 +114,13 @@ class App(FastAPI):
         """
         if prefix is None:
             prefix = next(iter(self._lazy), "")
-        routers = self._lazy.get(prefix, ())
-        for lazy in routers:
-            self.mount_router(lazy.load())
-            for served in lazy.prefixes:
-                self._lazy.pop(served, None)
-        return bool(routers)
+        lazy = self._lazy.get(prefix, [])
+        # All or none of them: one that cannot be imported must not leave half of its prefix.
+        for router in [one.load() for one in lazy]:
+            self.mount_router(router)
+        for served in [served for one in lazy for served in one.prefixes]:
+            self._lazy.pop(served, None)
+        return bool(lazy)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the dispatch by prefix behind the middleware, in the place of the linear search."""

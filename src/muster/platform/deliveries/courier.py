@@ -70,7 +70,8 @@ class Courier:
         *,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
-        self._database, self._live, self._settings, self._now = database, live, settings, now
+        self._database, self._live, self._now = database, live, now
+        self.settings = settings
         self._receivers: dict[str, Deliver] = {}
         # An attempt ends by itself before its lease does.
         self._lease = timedelta(seconds=settings.timeout_s + 2 * _SPARE_S)
@@ -98,7 +99,7 @@ class Courier:
                 event_seq=happening.event_seq,
                 event_type=happening.event_type,
                 message=happening.message,
-                max_attempts=self._settings.attempts,
+                max_attempts=self.settings.attempts,
                 due_at=self._now(),
             )
         )
@@ -124,7 +125,7 @@ class Courier:
             try:
                 while True:
                     try:
-                        free = self._settings.concurrency - len(under_way)
+                        free = self.settings.concurrency - len(under_way)
                         for outgoing in await self._claim(free):
                             task = asyncio.create_task(self._attempt(outgoing))
                             under_way.add(task)
@@ -206,7 +207,7 @@ class Courier:
         if deliver is None:
             return SendFailed(f"Nothing here delivers for {outgoing.source_kind}; restart Muster.")
         try:
-            async with asyncio.timeout(self._settings.timeout_s + _SPARE_S):
+            async with asyncio.timeout(self.settings.timeout_s + _SPARE_S):
                 return await deliver(outgoing)
         except (ChannelError, Postponed) as ending:
             return ending
@@ -221,8 +222,8 @@ class Courier:
             return None
         asked = ending.retry_after_s if isinstance(ending, SendFailed) else None
         # A delivery that a person has revived begins its waits anew.
-        failures = self._settings.attempts - (outgoing.max_attempts - outgoing.number)
-        return now + timedelta(seconds=wait_s(self._settings, max(failures, 1), asked))
+        failures = self.settings.attempts - (outgoing.max_attempts - outgoing.number)
+        return now + timedelta(seconds=wait_s(self.settings, max(failures, 1), asked))
 
     def _tell(
         self,

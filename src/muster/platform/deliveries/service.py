@@ -5,7 +5,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.kernel import clock
 from muster.kernel.paging import Rows
-from muster.kernel.settings import DeliveriesSettings
 from muster.platform import events
 from muster.platform.access import Caller
 from muster.platform.deliveries.courier import Courier
@@ -32,10 +31,9 @@ class DeliveryService:
         caller: Caller,
         source_kind: str,
         courier: Courier,
-        settings: DeliveriesSettings,
     ) -> None:
         self._session, self._caller, self._kind = session, caller, source_kind
-        self._courier, self._settings = courier, settings
+        self._courier = courier
         self._deliveries = DeliveryRepository(session, caller.project_id)
 
     async def list(self, params: DeliveryList, source_id: str | None = None) -> Rows[DeliveryOut]:
@@ -64,7 +62,7 @@ class DeliveryService:
             .values(
                 status=PENDING,
                 due_at=moment,
-                max_attempts=Delivery.attempts + self._settings.attempts,
+                max_attempts=Delivery.attempts + self._courier.settings.attempts,
                 updated_at=moment,
             )
             .returning(Delivery.id)

@@ -97,12 +97,10 @@ class ToolCatalogue:
 
     async def all(self, project_id: str) -> list[Definition]:
         """Return every tool of a project: its own by name, then those of the product."""
-        async with self.services.database.read() as session:
-            own = await ToolRepository(session, project_id).all()
-            overrides = await OverrideRepository(session, project_id).by_name()
-        taken = {row.name for row in own}
-        shipped = [of_builtin(b, overrides.get(b.name)) for b in BUILTINS.values()]
-        return [*map(of_row, own), *(tool for tool in shipped if tool.name not in taken)]
+        tools = {tool.id: tool for tool in (await self._known.get(project_id)).values()}.values()
+        own = sorted((tool for tool in tools if not tool.builtin), key=lambda tool: tool.name)
+        taken = {tool.name for tool in own}
+        return [*own, *(tool for tool in tools if tool.builtin and tool.name not in taken)]
 
     def bind_one(self, named: Named, config: Mapping[str, Any]) -> list[BoundTool]:
         """Return what one reference means, ready to be called, with a configuration over it."""

@@ -68,17 +68,13 @@ async def _delivery(connection: HTTPConnection) -> ActionDelivery:
 async def _deliveries(
     connection: HTTPConnection, session: Reading, caller: CanRead
 ) -> DeliveryService:
-    state = connection.app.state
-    settings = state.settings.deliveries
-    return DeliveryService(session, caller, SOURCE_KIND, state.courier, settings)
+    return DeliveryService(session, caller, SOURCE_KIND, connection.app.state.courier)
 
 
 async def _retrier(
     connection: HTTPConnection, caller: CanWrite, session: Writing
 ) -> DeliveryService:
-    state = connection.app.state
-    settings = state.settings.deliveries
-    return DeliveryService(session, caller, SOURCE_KIND, state.courier, settings)
+    return DeliveryService(session, caller, SOURCE_KIND, connection.app.state.courier)
 
 
 Reader = Annotated[ActionService, Depends(_reader)]

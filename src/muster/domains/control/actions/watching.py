@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
 from muster.domains.control.actions.models import Action
-from muster.domains.control.incidents import Incident
+from muster.domains.control.incidents import SEVERITIES, Incident
 from muster.kernel import clock
 from muster.kernel.cached import Cached
 from muster.kernel.db import Database, after_commit, before_commit
@@ -23,7 +23,6 @@ from muster.platform.events import EventRecord
 
 SOURCE_KIND = "action"
 TOPIC = "actions"
-SEVERITIES = ("low", "medium", "high", "critical")
 
 _SHOWN = (
     *("id", "title", "description", "severity", "status", "action", "count"),

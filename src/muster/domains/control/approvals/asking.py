@@ -74,15 +74,20 @@ def _add(
         requested_by_name=caller.name,
     )
     session.add(approval)
+    tell_requested(session, caller, approval)
+    return approval.id
+
+
+def tell_requested(session: AsyncSession, caller: Caller, approval: Approval) -> None:
+    """Record that people are asked something."""
     fact = ApprovalRequested(
         approval_id=approval.id,
-        kind=request.kind,
+        kind=approval.kind,
         title=approval.title,
-        run_id=run_id,
-        agent_id=agent_id,
+        run_id=approval.run_id,
+        agent_id=approval.agent_id,
     )
     events.record(session, caller, fact)
-    return approval.id
 
 
 async def ask_about_agent(
@@ -118,14 +123,7 @@ async def ask_about_agent(
         requested_by_name=caller.name,
     )
     session.add(approval)
-    fact = ApprovalRequested(
-        approval_id=approval.id,
-        kind=AGENT_REVIEW,
-        title=approval.title,
-        run_id=None,
-        agent_id=agent_id,
-    )
-    events.record(session, caller, fact)
+    tell_requested(session, caller, approval)
     await session.flush()
     return approval.id
 

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolInputInvalid, validate_arguments
-from muster.domains.control.approvals.asking import PENDING
+from muster.domains.control.approvals.asking import PENDING, tell_requested
 from muster.domains.control.approvals.errors import (
     ApprovalArgumentsInvalid,
     ApprovalChoiceInvalid,
@@ -17,7 +17,6 @@ from muster.domains.control.approvals.errors import (
 from muster.domains.control.approvals.events import (
     ApprovalApproved,
     ApprovalRejected,
-    ApprovalRequested,
 )
 from muster.domains.control.approvals.models import Approval
 from muster.domains.control.approvals.schemas import (
@@ -86,14 +85,7 @@ class ApprovalService:
             requested_by_id=self._caller.key_id or self._caller.id,
             requested_by_name=self._caller.name,
         )
-        fact = ApprovalRequested(
-            approval_id=approval.id,
-            kind=approval.kind,
-            title=approval.title,
-            run_id=None,
-            agent_id=approval.agent_id,
-        )
-        events.record(self._session, self._caller, fact)
+        tell_requested(self._session, self._caller, approval)
         return approval
 
     async def approve(self, approval_id: str, body: ApproveRequest) -> Approval:

@@ -12,12 +12,10 @@ from muster.domains.control.budgets.ledger import Ledger
 from muster.domains.control.budgets.money import dollars_of, nanos_of, shown
 from muster.domains.control.budgets.reclaiming import reclaim
 from muster.domains.control.budgets.rules import Line, cached_rules, lines_of
-from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome
+from muster.domains.control.gate import MODEL_KIND, Action, Finding, IntendedStep, Outcome
 from muster.kernel import clock
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
-
-MODEL_KIND = "step.model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from muster.domains.control.incidents.moves import IncidentStatus
-from muster.domains.control.incidents.violation import Action, Severity
+from muster.domains.control.incidents.violation import SEVERITIES, Action, Severity
 from muster.kernel.paging import CursorParams
 from muster.kernel.schemas import In, Out, RecordOut, UtcTime
-
-_SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 
 
 def _lower(value: Any) -> Any:
@@ -28,7 +26,7 @@ def _known_statuses(value: str | None) -> str | None:
 
 
 def _known_severities(value: str | None) -> str | None:
-    return _known(value, _SEVERITIES)
+    return _known(value, SEVERITIES)
 
 
 class IncidentFilter(BaseModel):

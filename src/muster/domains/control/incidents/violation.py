@@ -7,6 +7,8 @@ Action = Literal["warn", "block", "require_approval", "observed"]
 """What was done about it; `observed` where it had happened already."""
 
 Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+"""From the least to the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Executable, bindparam, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -94,14 +94,15 @@ async def transition(
         raise IllegalRunMove(
             f"The run cannot {action.value.replace('_', ' ')} in its present status."
         )
-    held = session.sync_session.identity_map.get(identity_key(Run, run_id))
-    for name, value in values.items() if held is not None else ():
-        set_committed_value(held, name, value)
+    # The statement goes past the ORM: whoever has the run in this session sees it moved.
+    if (held := session.sync_session.identity_map.get(identity_key(Run, run_id))) is not None:
+        for name, value in values.items():
+            set_committed_value(held, name, value)
     return Moved(target, head.head_seq, head.head_hash)
 
 
 @cache
-def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Executable:
+def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Any:
     """Return the statement of a move, built once: to build it costs more than to execute it."""
     runs: Any = Run.__table__
     statement: Any = update(runs).where(
@@ -110,5 +111,4 @@ def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) 
     if fenced:
         statement = statement.where(runs.c.fence == bindparam("of_fence"))
     values = {name: bindparam(name, type_=runs.c[name].type) for name in sorted(columns)}
-    moving: Any = statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)
-    return moving
+    return statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)

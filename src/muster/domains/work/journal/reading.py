@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.journal.chaining import step_hash
@@ -21,7 +21,12 @@ StepRow = Row[Any]
 
 _COLUMNS = tuple(column.key for column in Step.__table__.columns)
 
-_STEP = select(*Step.__table__.columns)
+# Built once: every decision of the gate may ask.
+_STEPS = (
+    select(*Step.__table__.columns)
+    .where(Step.run_id == bindparam("of_run"), Step.seq > bindparam("after"))
+    .order_by(Step.seq)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +74,14 @@ class JournalReader:
         kind: StepKind | None = None,
     ) -> Sequence[StepRow]:
         """Return the steps of a run with a number above `after`, in order."""
-        statement = _STEP.where(Step.run_id == run_id, Step.seq > after).order_by(Step.seq)
+        statement = _STEPS
         if kind is not None:
             statement = statement.where(Step.kind == kind.value)
         if limit is not None:
             statement = statement.limit(limit)
         if offset:
             statement = statement.offset(offset)
-        return (await self._session.execute(statement)).all()
+        return (await self._session.execute(statement, {"of_run": run_id, "after": after})).all()
 
     async def count(self, run_id: str, *, after: int = 0, kind: StepKind | None = None) -> int:
         """Return how many steps a run has with a number above `after`."""

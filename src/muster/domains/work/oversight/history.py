@@ -20,6 +20,7 @@ from muster.domains.control.policies import (
 )
 from muster.domains.work.journal import (
     BlobStore,
+    JournalReader,
     Run,
     Step,
     StepRow,
@@ -38,14 +39,7 @@ _OUTCOMES: dict[str, Any] = {
     StepStatus.CANCELLED: "failed",
 }
 _PAGE = 1_000
-_RUNS, _STEPS = Run.__table__, Step.__table__
-_HEAD = select(_RUNS.c.head_seq).where(_RUNS.c.id == bindparam("run"))
-_NEXT = (
-    select(*_STEPS.columns)
-    .where(_STEPS.c.run_id == bindparam("run"), _STEPS.c.seq > bindparam("after"))
-    .order_by(_STEPS.c.seq)
-    .limit(_PAGE)
-)
+_HEAD = select(Run.__table__.c.head_seq).where(Run.__table__.c.id == bindparam("run"))
 """Built once: every decision of the gate asks."""
 
 
@@ -67,8 +61,7 @@ class JournalHistory:
                 return found
         while True:
             async with self._reading(session) as unit:
-                read = await unit.execute(_NEXT, {"run": run_id, "after": after})
-                rows: Sequence[StepRow] = read.all()
+                rows = await JournalReader(unit).steps(run_id, after=after, limit=_PAGE)
             for row in rows:
                 step = await normal_of(row, self._blobs)
                 found.append(RecordedStep(row.seq, row.key, step, row.ended_at))

@@ -8,7 +8,7 @@ from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from muster.domains.control.incidents import Incident, IncidentChange
+from muster.domains.control.incidents import SEVERITIES, Incident, IncidentChange
 from muster.domains.insight.reports.document import (
     Count,
     IncidentMove,
@@ -22,7 +22,7 @@ from muster.domains.insight.reports.gathering.steps import PolicyFindings
 
 MOST_INCIDENTS = 500
 _BATCH = 500
-_SEVERITIES = ("critical", "high", "medium", "low")
+_SEVERITIES = SEVERITIES[::-1]
 _STATUSES = ("open", "active", "resolved", "ignored")
 
 PolicyKey = tuple[str, str]
