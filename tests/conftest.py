@@ -1,6 +1,7 @@
 """Fixtures that every test may use: the real application on a real database, and its callers."""
 
 import asyncio
+import gc
 import os
 import shutil
 from base64 import b64encode
@@ -19,6 +20,7 @@ from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import engine_options
 from muster.kernel.db import Database
 from muster.kernel.settings import AuthSettings, Settings
+from tests.support import statements
 from tests.support.accounts import find_accounts, make_accounts
 from tests.support.people import People, signed_in
 from tests.support.postgres import PostgresServer
@@ -44,14 +46,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, scope="session")
 
 
+def pytest_configure() -> None:
+    statements.share()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what stays for ever: thousands of tests, and all modules."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure coverage on the first database only: measuring costs as much again as testing."""
+    """Measure coverage where it says something, for it costs as much again as testing.
+
+    That is on the first database, and not in the sweeps: they call everything, on purpose.
+    """
     parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
     kind = parameters.get("database_kind")
     first, *_ = str(item.config.getoption("--database")).split(",")
     measuring = Coverage.current()
-    if measuring is None or kind in {None, first}:
+    if measuring is None or (kind in {None, first} and "sweeps" not in item.path.parts):
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_START", raising=False)
