@@ -29,8 +29,10 @@ from muster.domains.work.costs import ExternalCosts, JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
+from muster.domains.work.plans import PLAN_KINDS, PlanSegment
 from muster.domains.work.runs import (
     JOB_KIND,
+    AgentSegment,
     BareCalls,
     Detached,
     Dispatcher,
@@ -145,6 +147,8 @@ class Running:
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
+        self.parts.kinds["agent"] = AgentSegment
+        self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)

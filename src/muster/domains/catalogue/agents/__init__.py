@@ -10,6 +10,8 @@ from muster.domains.catalogue.agents.errors import (
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.notations import read_yaml, write_yaml
 from muster.domains.catalogue.agents.readiness import (
+    ModelChecks,
+    ToolChecks,
     configuration_status,
     find_agent,
     placeholders_of,
@@ -29,6 +31,8 @@ __all__ = [
     "AgentRunsElsewhere",
     "AgentService",
     "AgentSpec",
+    "ModelChecks",
+    "ToolChecks",
     "configuration_status",
     "find_agent",
     "hold_agent",

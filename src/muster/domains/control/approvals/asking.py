@@ -15,6 +15,8 @@ from muster.platform import events
 from muster.platform.access import Caller
 
 PENDING = "pending"
+INPUT = "input"
+"""Kind of a question that is answered with values, not with a yes alone."""
 AGENT_REVIEW = "agent_review"
 """Kind of a question whether an agent may go on; only the platform asks it."""
 _WITHDRAW = (

@@ -8,8 +8,9 @@ from typing import Any
 class ApprovalRequest:
     """A question about one step.
 
-    `kind` is `tool_call` (may it happen?) or `uncertain_step` (did it happen?). `subject` is shown
-    to people: the tool and its arguments. `choices` are the answers besides yes and no.
+    `kind` is `tool_call` (may it happen?), `uncertain_step` (did it happen?), `approval` (may the
+    plan go on?), `input` (what are these values?) or `task_output` (is it good?). `subject` is
+    shown to people: the tool and its arguments. `choices` are the answers besides yes and no.
     """
 
     kind: str

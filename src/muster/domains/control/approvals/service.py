@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolInputInvalid, validate_arguments
-from muster.domains.control.approvals.asking import PENDING, tell_requested
+from muster.domains.control.approvals.asking import INPUT, PENDING, tell_requested
 from muster.domains.control.approvals.errors import (
     ApprovalArgumentsInvalid,
     ApprovalChoiceInvalid,
@@ -132,7 +132,9 @@ class ApprovalService:
     def _edited(
         self, approval: Approval, arguments: dict[str, Any] | None
     ) -> dict[str, Any] | None:
-        if arguments is None or arguments == approval.details.get("arguments"):
+        if approval.kind == INPUT:
+            arguments = arguments or {}
+        elif arguments is None or arguments == approval.details.get("arguments"):
             return None
         if approval.arguments_schema is None:
             raise ApprovalArgumentsInvalid("This approval has no arguments that can be edited.")

@@ -40,6 +40,8 @@ class Append:
 
 _ACT = "t"
 """What the keys of acts begin with."""
+_NODE = "n."
+"""What the keys of nodes of a plan begin with: they sum up what runs of their own have cost."""
 COUNTED = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 _DELTAS = ("model_calls", "tool_calls", "unpriced_calls", "cost", *COUNTED)
 _HASHED = tuple(c.key for c in Step.__table__.columns if c.key not in {"hash", "previous_hash"})
@@ -89,7 +91,11 @@ class _Head:
             "at": at,
             "d_model_calls": len(models),
             "d_tool_calls": sum(row["key"].startswith(_ACT) for row in rows),
-            "d_unpriced_calls": sum(row["cost"] is None for row in models),
+            "d_unpriced_calls": sum(
+                row["cost"] is None
+                for row in rows
+                if row["kind"] == StepKind.MODEL or row["key"].startswith(_NODE)
+            ),
             "d_cost": sum((row["cost"] or 0.0 for row in rows), 0.0),
         }
 

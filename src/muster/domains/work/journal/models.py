@@ -16,6 +16,9 @@ _IS_MODEL_CALL = text(f"kind = '{StepKind.MODEL.value}'")
 class Run(ProjectRecord):
     """One execution of something, inside or outside the platform.
 
+    `target_id` is the stored task, crew or workflow that is run, if it is one. A run with `wake_at`
+    sleeps until then, and costs nothing.
+
     `segment` counts the times it was given to the engine (start, resume after a wait, recovery by
     hand); `fence` grows each time a process takes it up, and only the process that holds the newest
     number may append. `head_seq` and `head_hash` are the end of the chain of steps.
@@ -27,10 +30,12 @@ class Run(ProjectRecord):
         Index("ix_runs_project_id_status_created_at", "project_id", "status", "created_at"),
         Index("ix_runs_agent_id_created_at", "agent_id", "created_at"),
         Index("ix_runs_status", "status"),
+        Index("ix_runs_target_id_created_at", "target_id", "created_at"),
     )
 
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(255))
+    target_id: Mapped[str | None] = mapped_column(String(36))
     agent_id: Mapped[str | None] = mapped_column(String(36))
     agent_version: Mapped[int | None]
     snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
@@ -50,6 +55,7 @@ class Run(ProjectRecord):
 
     status: Mapped[str] = mapped_column(String(24), default=RunStatus.PENDING.value)
     status_reason: Mapped[str | None] = mapped_column(Text)
+    wake_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     stop_requested: Mapped[str | None] = mapped_column(String(16))
     result: Mapped[Any | None] = mapped_column(Json)
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)

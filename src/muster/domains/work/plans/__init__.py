@@ -1,5 +1,7 @@
 """Plans: what crews, tasks and workflows are compiled to, and how a plan is executed."""
 
+from muster.domains.work.plans.compiling import compile_crew, task_names
+from muster.domains.work.plans.errors import NodeFailed, PlanEndless, PlanInvalid, PlanNotReady
 from muster.domains.work.plans.expressions import (
     ExpressionInvalid,
     evaluate,
@@ -8,24 +10,37 @@ from muster.domains.work.plans.expressions import (
     render,
     template_expressions,
 )
+from muster.domains.work.plans.freezing import Freezer, Shelf, Stored
 from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable, WorkflowSpec
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
+from muster.domains.work.plans.work import PLAN_KINDS, PlanSegment
 
 __all__ = [
+    "PLAN_KINDS",
     "CrewMember",
     "CrewSpec",
     "ExpressionInvalid",
+    "Freezer",
     "Guardian",
+    "NodeFailed",
     "NodeSpec",
     "NodeType",
+    "PlanEndless",
+    "PlanInvalid",
+    "PlanNotReady",
+    "PlanSegment",
     "Process",
     "Retry",
+    "Shelf",
+    "Stored",
     "TaskSpec",
     "Variable",
     "WorkflowSpec",
+    "compile_crew",
     "evaluate",
     "holds",
     "names_of",
     "render",
+    "task_names",
     "template_expressions",
 ]

@@ -1,8 +1,12 @@
 """Runs: executing agents durably, and everything one can do with an execution."""
 
+from muster.domains.work.runs.agent_work import AgentSegment
 from muster.domains.work.runs.bare_calls import BareCalls
+from muster.domains.work.runs.children import run_child
+from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.dispatch import Dispatcher
-from muster.domains.work.runs.errors import RunNotFound
+from muster.domains.work.runs.errors import RunNotFound, RunTargetMissing
+from muster.domains.work.runs.evidence import rejected
 from muster.domains.work.runs.execution import RunExecutor
 from muster.domains.work.runs.external import (
     EXTERNAL_FENCE,
@@ -12,34 +16,63 @@ from muster.domains.work.runs.external import (
 )
 from muster.domains.work.runs.following import LiveItem, RunFollower, follow, wait_for_end
 from muster.domains.work.runs.lifecycle import JOB_KIND, hold_line, wake_decided
+from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import Detached, RunParts
 from muster.domains.work.runs.presenting import mask, present
+from muster.domains.work.runs.prompting import fill
 from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
+from muster.domains.work.runs.segments import Answer, Segment
 from muster.domains.work.runs.service import RunService, snapshot_of
+from muster.domains.work.runs.steps import (
+    Refused,
+    StepRunner,
+    StopAsked,
+    Suspended,
+    ToolUse,
+    raise_first,
+)
+from muster.domains.work.runs.workspaces import prepare_workspace
 
 __all__ = [
     "EXTERNAL_FENCE",
     "JOB_KIND",
+    "AgentSegment",
+    "Answer",
     "BareCalls",
     "Detached",
     "Dispatcher",
     "ExecutionCreate",
     "ForkRequest",
     "LiveItem",
+    "NewRun",
+    "Refused",
     "RunExecutor",
     "RunFile",
     "RunFollower",
     "RunNotFound",
     "RunParts",
     "RunService",
+    "RunTargetMissing",
+    "Segment",
+    "StepRunner",
+    "StopAsked",
     "StopRequest",
+    "Suspended",
+    "ToolUse",
     "begin_external",
     "end_external",
+    "fill",
     "follow",
     "hold_line",
+    "insert_run",
     "mask",
+    "prepare_workspace",
     "present",
+    "raise_first",
+    "rejected",
     "resume_external",
+    "run_child",
+    "run_name",
     "snapshot_of",
     "wait_for_end",
     "wake_decided",

@@ -6,7 +6,7 @@ parent's step is found again after a crash by the pair of parent run and step, s
 goes on where it stopped.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -18,6 +18,7 @@ from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.parts import RunParts
 from muster.domains.work.runs.steps import Suspended
+from muster.kernel import clock
 from muster.platform.access import Caller
 
 MAX_DEPTH = 4
@@ -26,6 +27,9 @@ _ENDED_WITH_PARENT = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
 
 Execute = Callable[[Run], Awaitable[None]]
 """Executes a run that was taken up, to its end or to a wait."""
+
+Create = Callable[[], Awaitable[Run]]
+"""Inserts the run of a child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +49,52 @@ async def run_child(
     parts: RunParts,
     parent: Parent,
     execute: Execute,
+    create: Create,
     *,
-    reference: str,
-    prompt: str,
     step_key: str,
-) -> ToolOutcome:
-    """Run another agent to its end and return its answer."""
-    if parent.depth + 1 >= MAX_DEPTH:
-        return _error("too_deep", f"Agents may ask each other at most {MAX_DEPTH} levels deep.")
+    reopened: Collection[RunStatus] = _ENDED_WITH_PARENT,
+) -> Run:
+    """Run what a step of the parent starts to its end, and return it.
+
+    Args:
+        parts: Parts of the process.
+        parent: The run that the step belongs to.
+        execute: Executes a segment of the child.
+        create: Makes the child when the step is taken for the first time.
+        step_key: The step; the child is found again by it.
+        reopened: A child with one of these statuses is taken up again.
+    """
     child = await _find(parts, parent.run.id, step_key)
     if child is None:
-        child = await _create(parts, parent, reference, prompt, step_key)
-    if child.status in _ENDED_WITH_PARENT:
+        child = await create()
+    if child.status in reopened:
         child = await _reopen(parts, child.id)
     while not child.is_final:
+        if child.wake_at is not None and child.wake_at > clock.now():
+            raise Suspended([], wake_at=child.wake_at)
         taken = await _take_up(parts, parent, child)
         if taken is not None:
             await execute(taken)
         child = await _reload(parts, child.id)
         if child.status == RunStatus.WAITING_FOR_APPROVAL:
             # What is asked is asked by the child; this run only waits for it.
-            raise Suspended([])
+            suspended = Suspended([], wake_at=child.wake_at)
+            suspended.for_people = True
+            raise suspended
+    return child
+
+
+async def ask_agent(
+    parts: RunParts, parent: Parent, execute: Execute, reference: str, prompt: str, step_key: str
+) -> ToolOutcome:
+    """Run another agent to its end and return its answer, as a tool does."""
+    if parent.depth + 1 >= MAX_DEPTH:
+        return _error("too_deep", f"Agents may ask each other at most {MAX_DEPTH} levels deep.")
+
+    async def create() -> Run:
+        return await _create(parts, parent, reference, prompt, step_key)
+
+    child = await run_child(parts, parent, execute, create, step_key=step_key)
     if child.status != RunStatus.COMPLETED:
         text = child.status_reason or f"The agent's run ended as {child.status}."
         return _error("agent_failed", text, run_id=child.id)
@@ -97,7 +126,7 @@ async def _create(
             session,
             parent.caller,
             NewRun(
-                agent=agent,
+                agent_id=agent.id,
                 snapshot=snapshot,
                 inputs={"prompt": prompt},
                 name=f"{agent.name} for {parent.run.name}"[:255],

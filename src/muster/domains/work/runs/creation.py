@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import Agent
 from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.runs.events import RunCreated
 from muster.kernel.ids import new_id
@@ -19,12 +18,13 @@ class NewRun:
     name and the files: the run is ruled by it, whatever becomes of the agent.
     """
 
-    agent: Agent
+    agent_id: str | None
     snapshot: dict[str, Any]
     inputs: dict[str, Any]
     name: str
     timeout_s: int
     kind: str = "agent"
+    target_id: str | None = None
     origin: str = "start"
     priority: int = 100
     id: str = field(default_factory=new_id)
@@ -40,8 +40,9 @@ async def insert_run(session: AsyncSession, caller: Caller, new: NewRun) -> Run:
         id=new.id,
         project_id=caller.project_id,
         kind=new.kind,
+        target_id=new.target_id,
         name=new.name,
-        agent_id=new.agent.id,
+        agent_id=new.agent_id,
         agent_version=new.snapshot["version"],
         snapshot=new.snapshot,
         inputs=new.inputs,

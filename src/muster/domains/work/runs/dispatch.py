@@ -5,6 +5,7 @@ pending run without a job. The same holds for a run whose job ended without endi
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -16,10 +17,11 @@ from muster.domains.work.runs.parts import RunParts
 from muster.kernel import clock
 from muster.kernel.logging import get_logger
 
-_INTERVAL_S = 5.0
+_INTERVAL_S = 1.0
 _PENDING_FOR = timedelta(seconds=3)
 _SILENT_FOR = timedelta(seconds=30)
 _BATCH = 500
+_ASLEEP = (RunStatus.PENDING.value, RunStatus.WAITING_FOR_APPROVAL.value)
 _AT_WORK = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.STOPPING)
 
 logger = get_logger(__name__)
@@ -51,7 +53,8 @@ class Dispatcher:
                 .where(
                     Run.parent_run_id.is_(None),
                     Run.kind != EXTERNAL,
-                    (waiting & (Run.updated_at < moment - _PENDING_FOR))
+                    (waiting & Run.wake_at.is_(None) & (Run.updated_at < moment - _PENDING_FOR))
+                    | (Run.status.in_(_ASLEEP) & (Run.wake_at <= moment))
                     | (at_work & (Run.updated_at < moment - _SILENT_FOR)),
                 )
                 .order_by(Run.priority, Run.created_at)
@@ -60,11 +63,26 @@ class Dispatcher:
             runs = (await session.scalars(statement)).all()
         if not runs:
             return 0
+        awake = [run for run in runs if run.wake_at is not None]
+        for run in awake:
+            await self._wake(run)
         known = await self._parts.engine.known([run.job_id for run in runs])
-        forgotten = [run for run in runs if run.job_id not in known]
+        forgotten = [run for run in runs if run.wake_at is None and run.job_id not in known]
         for run in forgotten:
             await self._again(run)
-        return len(forgotten)
+        return len(awake) + len(forgotten)
+
+    async def _wake(self, run: Run) -> None:
+        """Let a run go on whose moment has come, also when people have not answered yet."""
+        action = RunAction.REQUEUE if run.status == RunStatus.PENDING else RunAction.WAKE
+        async with self._parts.database.write() as session:
+            current = await session.get_one(Run, run.id)
+            if current.segment != run.segment or current.wake_at != run.wake_at:
+                return
+            with suppress(IllegalRunMove):
+                await lifecycle.requeue(
+                    session, self._parts.engine, current, action, fence=run.fence
+                )
 
     async def _again(self, run: Run) -> None:
         engine = self._parts.engine

@@ -49,6 +49,6 @@ def rejected(approval: StepApproval) -> Finding:
         check="approval",
         action=Action.BLOCK,
         code="rejected",
-        message=f"{approval.decided_by} rejected a call and ended the run{reason}",
+        message=f"{approval.decided_by} rejected it and ended the run{reason}",
         ends_run=True,
     )

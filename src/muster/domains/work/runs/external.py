@@ -21,7 +21,7 @@ async def begin_external(
     new = NewRun(
         id=run_id,
         kind=EXTERNAL,
-        agent=agent,
+        agent_id=agent.id,
         snapshot={"agent": agent.spec, "version": agent.version, "task_id": task_id},
         inputs={},
         name=f"{agent.name}: {task_id}"[:255],

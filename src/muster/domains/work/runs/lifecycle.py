@@ -57,7 +57,12 @@ _BUSY = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.
 _TAKING = (
     update(Run)
     .where(Run.id == bindparam("of_run"), Run.segment == bindparam("of_segment"))
-    .values(fence=Run.fence + 1, executor_id=bindparam("executor"), updated_at=bindparam("moment"))
+    .values(
+        fence=Run.fence + 1,
+        executor_id=bindparam("executor"),
+        updated_at=bindparam("moment"),
+        wake_at=None,
+    )
     .returning(Run)
     .execution_options(synchronize_session=False, populate_existing=True)
 )
@@ -150,17 +155,26 @@ async def wait(
     run: Run,
     requests: Sequence[approvals.ApprovalRequest],
     *,
+    for_people: bool,
+    wake_at: datetime | None,
     active_ms: int,
     engine: Jobs,
 ) -> None:
     """Ask people and let the run wait, in one unit of work.
 
-    Without requests of its own the run waits for a run that it started.
+    Without requests of its own the run waits for a run that it started. With `wake_at` it goes on
+    at that moment whatever people have decided until then.
     """
+    if not for_people:
+        assert wake_at is not None  # noqa: S101 - else nothing would wake it
+        await _sleep(session, run, wake_at, active_ms=active_ms)
+        return
     asked = await approvals.ask(
         session, caller, run_id=run.id, agent_id=run.agent_id, requests=requests
     )
-    await transition(session, run.id, RunAction.WAIT, fence=run.fence, active_ms=active_ms)
+    await transition(
+        session, run.id, RunAction.WAIT, fence=run.fence, active_ms=active_ms, wake_at=wake_at
+    )
     events.record(
         session,
         caller,
@@ -172,6 +186,24 @@ async def wait(
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
         await requeue(session, engine, run, RunAction.WAKE)
+
+
+async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_ms: int) -> None:
+    """Put a run back in the queue for later: the dispatcher gives it to the engine then."""
+    await transition(
+        session,
+        run.id,
+        RunAction.REQUEUE,
+        fence=run.fence,
+        segment=run.segment + 1,
+        executor_id=None,
+        active_ms=active_ms,
+        wake_at=wake_at,
+        status_reason=f"Sleeps until {clock.iso(wake_at)}",
+    )
+    if run.agent_id:
+        await _rest(session, Caller.system(run.project_id), run.agent_id)
+    tell(session, run.id, RunStatus.PENDING)
 
 
 async def _child_waits(session: AsyncSession, run_id: str) -> bool:
@@ -308,6 +340,7 @@ async def reopen(
         error=None,
         result=None,
         status_reason=None,
+        wake_at=None,
     )
     await session.refresh(run)
     tell(session, run.id, RunStatus.PENDING)

@@ -26,7 +26,13 @@ from muster.domains.catalogue.models import CallableModel
 from muster.domains.catalogue.tools import BoundTool
 from muster.domains.work.runs.errors import RunOutputUnfit
 from muster.domains.work.runs.prompting import Prompt
-from muster.domains.work.runs.steps import ModelCall, Refused, StepRunner, Suspended, ToolUse
+from muster.domains.work.runs.steps import (
+    ModelCall,
+    Refused,
+    StepRunner,
+    ToolUse,
+    raise_first,
+)
 
 _LAST_WORD = (
     "You have reached the limit of your iterations. Give your best final answer now from what you "
@@ -145,9 +151,9 @@ class AgentLoop:
         outcomes = await asyncio.gather(
             *(self._runner.act(use) for use in uses), return_exceptions=True
         )
-        _raise_first(outcomes)
+        raise_first(outcomes)
         for use, outcome in zip(uses, outcomes, strict=True):
-            assert isinstance(outcome, ToolOutcome)  # noqa: S101 - `_raise_first` left only these
+            assert isinstance(outcome, ToolOutcome)  # noqa: S101 - `raise_first` left only these
             self._messages.append(
                 Message(
                     role="tool",
@@ -164,16 +170,6 @@ class AgentLoop:
             return msgspec.json.decode(content)
         except msgspec.DecodeError:
             return content
-
-
-def _raise_first(outcomes: Sequence[object]) -> None:
-    """Raise what ended the run; when several calls wait for people, wait for all of them."""
-    waiting = [o for o in outcomes if isinstance(o, Suspended)]
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Suspended):
-            raise outcome
-    if waiting:
-        raise Suspended([request for one in waiting for request in one.requests])
 
 
 def _text(content: Any) -> str:

@@ -117,7 +117,7 @@ def partial_results(steps: Iterable[FinishedStep]) -> list[dict[str, Any]]:
     for step in steps:
         if step.kind == StepKind.MODEL and step.output and step.output.get("content"):
             results.append({"step": step.key, "name": step.name, "content": step.output["content"]})
-        elif step.key.startswith("t"):
+        elif step.key.startswith(("t", "n.")):
             results.append({"step": step.key, "name": step.name, "content": step.output})
     return results
 

@@ -1,9 +1,9 @@
 """What the execution of runs needs from the process, in one place."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,3 +75,9 @@ class RunParts:
     tools: ToolCatalogue
     engine: Jobs
     workspaces: Path
+    kinds: dict[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    """What works on a run, by its kind: a class of segments."""
+
+    def segment(self, run: Run, **place: Any) -> Any:
+        """Return the segment of a run that was taken up."""
+        return self.kinds[run.kind](self, run, **place)

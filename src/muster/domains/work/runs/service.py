@@ -87,7 +87,7 @@ class RunService:
             self._session,
             self._caller,
             NewRun(
-                agent=agent,
+                agent_id=agent.id,
                 snapshot=frozen,
                 inputs=inputs,
                 name=body.run_name or run_name(agent.name, inputs),
@@ -174,16 +174,16 @@ class RunService:
         model: str | None = None,
         seq: int | None = None,
     ) -> Run:
-        if run.agent_id is None:
-            raise RunTargetMissing("The run has no agent that could be run again.")
-        await self._require_access(run.agent_id)
-        agent = await find_agent(self._session, run.project_id, run.agent_id, deleted=True)
+        if run.agent_id is not None:
+            await self._require_access(run.agent_id)
         snapshot = {**run.snapshot, "model": model} if model else run.snapshot
         return await insert_run(
             self._session,
             self._caller,
             NewRun(
-                agent=agent,
+                kind=run.kind,
+                target_id=run.target_id,
+                agent_id=run.agent_id,
                 snapshot=snapshot,
                 inputs=inputs,
                 name=name,

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from muster.adapters.models import (
@@ -67,11 +68,32 @@ _RETRYABLE_CHOICES = ("retry", "skip", "fail")
 
 
 class Suspended(Exception):
-    """The run must wait for people; it is taken up again when they have decided."""
+    """The run must wait: for people, until they have decided; for a moment, until it comes."""
 
-    def __init__(self, requests: Sequence[ApprovalRequest]) -> None:
+    def __init__(
+        self, requests: Sequence[ApprovalRequest], *, wake_at: datetime | None = None
+    ) -> None:
         super().__init__()
-        self.requests = list(requests)
+        self.requests, self.wake_at = list(requests), wake_at
+        # Without requests of its own it waits for those of a run that it started.
+        self.for_people = bool(requests) or wake_at is None
+
+
+def raise_first(outcomes: Sequence[object]) -> None:
+    """Raise what ended the run; when several steps wait, wait for all of them."""
+    waiting = [outcome for outcome in outcomes if isinstance(outcome, Suspended)]
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Suspended):
+            raise outcome
+    if not waiting:
+        return
+    moments = [one.wake_at for one in waiting if one.wake_at is not None]
+    joined = Suspended(
+        [request for one in waiting for request in one.requests],
+        wake_at=min(moments, default=None),
+    )
+    joined.for_people = any(one.for_people for one in waiting)
+    raise joined
 
 
 class Refused(Exception):

@@ -1,0 +1,384 @@
+"""What each type of node does. A node's result is one step of the journal."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from muster.adapters.models import ToolCall
+from muster.domains.control.approvals import ApprovalRequest
+from muster.domains.control.gate import Limits, arguments_hash
+from muster.domains.work.journal import NewStep, Run, RunStatus, StepKind, StepStatus
+from muster.domains.work.plans.children import PlanChildren
+from muster.domains.work.plans.errors import NodeFailed
+from muster.domains.work.plans.expressions import render
+from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
+from muster.domains.work.plans.runner import Failed, choose, transform
+from muster.domains.work.plans.scope import Scope
+from muster.domains.work.plans.tasks import TaskSpec
+from muster.domains.work.plans.tasks_at_work import TaskWork, text_of
+from muster.domains.work.runs import (
+    Refused,
+    Segment,
+    StepRunner,
+    StopAsked,
+    Suspended,
+    ToolUse,
+    rejected,
+)
+from muster.kernel import clock
+from muster.kernel.errors import AppError
+
+_SLEEPS_HERE_S = 3.0
+"""A delay up to this long keeps its place; a longer one costs nothing until it is over."""
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
+_JSON_TYPES = {"text": "string", "number": "number", "boolean": "boolean"}
+
+Done = tuple[Any, Sequence[Run]]
+"""A node's result, and the runs that it took."""
+
+
+class NodeActs:
+    """Executes the nodes of one plan in one segment of its run."""
+
+    def __init__(self, segment: Segment, plan: WorkflowSpec, workspace: Path) -> None:
+        self._segment, self._plan, self._workspace = segment, plan, workspace
+        self._memory = segment.memory
+        self._children = PlanChildren(segment)
+        self._steps: StepRunner = segment.runner(
+            segment.run.snapshot["agent"],
+            Limits(max_iter=1_000_000, max_rpm=None, max_execution_time_s=None),
+            workspace,
+        )
+        self._acts: dict[str, Callable[[NodeSpec, Scope, str], Awaitable[Done]]] = {
+            "start": self._pass,
+            "end": self._end,
+            "output": self._output,
+            "input": self._input,
+            "agent": self._agent,
+            "llm": self._agent,
+            "task": self._task,
+            "crew": self._nested,
+            "subworkflow": self._nested,
+            "tool": self._tool,
+            "if": self._choice,
+            "switch": self._choice,
+            "approval": self._approval,
+            "delay": self._delay,
+            "transform": self._transform,
+        }
+
+    async def act(self, node: NodeSpec, scope: Scope, key: str) -> Any:
+        """Execute a node, or return what it came to when it was executed before."""
+        done = self._memory.finished(key)
+        if done is not None:
+            if done.status is StepStatus.ERROR:
+                raise Failed(done.output["value"], done.output["follow"])
+            output: Any = done.output
+            if node.type in {"input", "transform"} and isinstance(output, dict):
+                scope.variables.update(cast("dict[str, Any]", output))
+            return cast("Any", output)
+        if self._memory.stop_requested:
+            raise StopAsked
+        act = self._acts.get(node.type)
+        if act is None:
+            raise NodeFailed(f"{node.name}: nodes of type {node.type} cannot be executed.")
+        started = clock.now()
+        for attempt in range(node.retry.attempts + 1):
+            if attempt:
+                wait = node.retry.wait_s * node.retry.backoff ** (attempt - 1)
+                await asyncio.sleep(min(wait, 3_600))
+            try:
+                value, runs = await act(node, scope, f"{key}+{attempt + 1}" if attempt else key)
+            except AppError as error:
+                if attempt < node.retry.attempts:
+                    continue
+                return await self._failed(node, key, started, error)
+            await self._append(node, key, started, StepStatus.OK, value, runs)
+            return value
+        raise AssertionError(node.name)
+
+    async def _failed(self, node: NodeSpec, key: str, started: datetime, error: AppError) -> Any:
+        handled = node.fallback is not None or node.on_error is not None
+        told = {"code": error.code, "message": error.detail}
+        if not handled:
+            # Not under the node's own key: a run that is taken up again tries it again.
+            await self._append(node, f"x{key}", started, StepStatus.ERROR, None, (), told)
+            raise NodeFailed(f"{node.name}: {error.detail}")
+        value = node.fallback if node.fallback is not None else {"error": told}
+        follow = node.on_error if node.fallback is None else None
+        output = {"value": value, "follow": follow}
+        await self._append(node, key, started, StepStatus.ERROR, output, (), told)
+        raise Failed(value, follow)
+
+    async def _append(
+        self,
+        node: NodeSpec,
+        key: str,
+        started: datetime,
+        status: StepStatus,
+        value: Any,
+        runs: Sequence[Run],
+        error: dict[str, Any] | None = None,
+    ) -> None:
+        priced = not any(run.unpriced_calls for run in runs)
+        await self._segment.append(
+            NewStep(
+                key=self._memory.attempt_key(key),
+                kind=StepKind.SELF,
+                name=node.name,
+                status=status,
+                started_at=started,
+                ended_at=max(clock.now(), started),
+                parent_key="start",
+                output=value,
+                error=error,
+                properties={"node_type": node.type, "run_ids": [run.id for run in runs]},
+                input_tokens=sum(run.input_tokens for run in runs),
+                output_tokens=sum(run.output_tokens for run in runs),
+                cached_tokens=sum(run.cached_tokens for run in runs),
+                reasoning_tokens=sum(run.reasoning_tokens for run in runs),
+                cost=sum((run.cost for run in runs), 0.0) if priced else None,
+            )
+        )
+
+    def _names(self, scope: Scope) -> dict[str, Any]:
+        return scope.names(self._plan.templates)
+
+    def _rendered(self, value: Any, scope: Scope) -> Any:
+        return render(value, self._names(scope))
+
+    # -- the ends ---------------------------------------------------------------------------------
+
+    async def _pass(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+        return self._rendered(node.inputs, scope), ()
+
+    async def _end(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+        if node.inputs:
+            return self._rendered(node.inputs, scope), ()
+        if node.output and node.output in scope.variables:
+            return scope.variables[node.output], ()
+        return scope.last, ()
+
+    async def _output(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+        if node.prompt:
+            return self._rendered(node.prompt, scope), ()
+        return (self._rendered(node.inputs, scope) if node.inputs else scope.last), ()
+
+    async def _choice(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+        return choose(node, self._names(scope)), ()
+
+    async def _transform(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+        made = transform(node, self._names(scope))
+        if node.assign:
+            scope.variables.update(made)
+        return made, ()
+
+    # -- agents -----------------------------------------------------------------------------------
+
+    async def _agent(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        frozen = self._segment.run.snapshot["agents"][node.name]
+        given = self._rendered(node.inputs, scope)
+        text = self._rendered(node.prompt, scope) if node.prompt else None
+        prompt = text_of(text) if text is not None else _as_prompt(given, scope)
+        run = await self._children.agent(
+            frozen,
+            prompt,
+            key,
+            name=node.name,
+            inputs={**scope.variables, **given},
+            timeout_s=node.timeout_s,
+        )
+        return _result(run), [run]
+
+    async def _task(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        assert isinstance(node.task, TaskSpec)  # noqa: S101 - frozen so
+        task = node.task
+
+        async def run_agent(
+            frozen: Mapping[str, Any],
+            prompt: str,
+            step_key: str,
+            *,
+            name: str,
+            task: TaskSpec | None = None,
+        ) -> Run:
+            return await self._children.agent(
+                frozen,
+                prompt,
+                step_key,
+                name=name,
+                inputs=scope.variables,
+                timeout_s=node.timeout_s,
+                task=task,
+            )
+
+        work = TaskWork(
+            task,
+            self._segment.run.snapshot,
+            run_agent,
+            self._memory,
+            scope.variables,
+            scope.results,
+        )
+        output, runs = await work.done(key)
+        if task.output_file:
+            await self._write(task.output_file, output)
+        return output, runs
+
+    async def _write(self, path: str, output: Any) -> None:
+        if not _FILE.fullmatch(path):
+            raise NodeFailed(f"{path} is no path in the workspace: give a relative one.")
+        target = self._workspace / path
+
+        def write() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text_of(output), encoding="utf-8")
+
+        try:
+            await asyncio.to_thread(write)
+        except OSError:
+            raise NodeFailed(f"{path} could not be written in the workspace.") from None
+
+    async def _nested(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        frozen = self._segment.run.snapshot["plans"][node.name]
+        inputs = self._rendered(node.inputs, scope) if node.inputs else dict(scope.variables)
+        run = await self._children.plan(frozen, inputs, key, timeout_s=node.timeout_s)
+        return _result(run), [run]
+
+    # -- tools ------------------------------------------------------------------------------------
+
+    async def _tool(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        segment = self._segment
+        tools = await segment.parts.tools.bind(segment.run.project_id, [node.tool or ""], {})
+        arguments = self._rendered(node.arguments or node.inputs, scope)
+        use = ToolUse(
+            key=f"t{key}",
+            parent_key="start",
+            iteration=0,
+            call=ToolCall(id=key, name=tools[0].name, arguments=arguments),
+            tool=tools[0],
+        )
+        async with asyncio.timeout(node.timeout_s):
+            outcome = await self._steps.act(use)
+        if outcome.is_error:
+            told: Any = outcome.content
+            text = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else None
+            raise NodeFailed(str(text or text_of(told)))
+        return outcome.content, ()
+
+    # -- waits ------------------------------------------------------------------------------------
+
+    async def _approval(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        decided = self._memory.approval(key, "approval")
+        if decided is None:
+            subject = {"node": node.name, "inputs": self._rendered(node.inputs, scope)}
+            message = self._rendered(node.message or "", scope)
+            raise Suspended(
+                [
+                    ApprovalRequest(
+                        kind="approval",
+                        step_key=key,
+                        title=text_of(self._rendered(node.title or node.name, scope))[:255],
+                        description=text_of(message),
+                        subject=subject,
+                        arguments_hash=arguments_hash(node.name, subject),
+                    )
+                ]
+            )
+        if not decided.approved and (decided.choice == "end_run" or not node.on_error):
+            raise Refused(rejected(decided))
+        if not decided.approved:
+            raise NodeFailed(decided.reason or f"{decided.decided_by} rejected it.")
+        return {"approved": True, "by": decided.decided_by, "reason": decided.reason}, ()
+
+    async def _input(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        missing = [v for v in node.variables if v.name not in scope.variables]
+        if not missing:
+            return {v.name: scope.variables[v.name] for v in node.variables}, ()
+        decided = self._memory.approval(key, "input")
+        if decided is None:
+            schema = {
+                "type": "object",
+                "properties": {
+                    v.name: {
+                        **({"type": _JSON_TYPES[v.type]} if v.type in _JSON_TYPES else {}),
+                        "title": v.label or v.name,
+                        "description": v.guidance or "",
+                    }
+                    for v in missing
+                },
+                "required": [v.name for v in missing if v.required],
+            }
+            shown: dict[str, Any] = {}
+            raise Suspended(
+                [
+                    ApprovalRequest(
+                        kind="input",
+                        step_key=key,
+                        title=(node.title or f"{node.name} needs something from you")[:255],
+                        description=text_of(self._rendered(node.prompt or "", scope)),
+                        subject={"node": node.name, "arguments": shown},
+                        arguments_hash=arguments_hash(node.name, shown),
+                        arguments_schema=schema,
+                    )
+                ]
+            )
+        if not decided.approved:
+            raise Refused(rejected(decided))
+        given = {v.name: None for v in missing} | (decided.arguments or {})
+        scope.variables.update(given)
+        return {v.name: scope.variables[v.name] for v in node.variables}, ()
+
+    async def _delay(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+        begun = self._memory.finished(f"d{key}")
+        if begun is None:
+            until = self._until(node, scope)
+            await self._segment.append(
+                NewStep(
+                    key=self._memory.attempt_key(f"d{key}"),
+                    kind=StepKind.SELF,
+                    name=node.name,
+                    started_at=clock.now(),
+                    ended_at=clock.now(),
+                    parent_key="start",
+                    output=clock.iso(until),
+                    properties={"node_type": "delay"},
+                )
+            )
+        else:
+            until = datetime.fromisoformat(begun.output)
+        left = (until - clock.now()).total_seconds()
+        if left > _SLEEPS_HERE_S:
+            raise Suspended([], wake_at=until)
+        await asyncio.sleep(max(left, 0))
+        return {"until": clock.iso(until)}, ()
+
+    def _until(self, node: NodeSpec, scope: Scope) -> datetime:
+        if node.until is None:
+            return clock.now() + timedelta(seconds=node.delay_s or 0)
+        text = str(self._rendered(node.until, scope))
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise NodeFailed(f"{text!r} is no moment: give ISO 8601 with a zone.") from None
+        if moment.tzinfo is None:
+            raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
+        return moment
+
+
+def _as_prompt(given: Mapping[str, Any], scope: Scope) -> str:
+    if given:
+        return "\n".join(f"{name}: {text_of(value)}" for name, value in given.items())
+    if scope.last is not None:
+        return text_of(scope.last)
+    known = [f"{name}: {text_of(value)}" for name, value in scope.variables.items()]
+    return "\n".join(known) or "Begin."
+
+
+def _result(run: Run) -> Any:
+    if run.status != RunStatus.COMPLETED:
+        raise NodeFailed(run.status_reason or f"The run {run.id} ended {run.status}.")
+    return run.result

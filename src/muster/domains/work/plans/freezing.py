@@ -1,0 +1,284 @@
+"""Freezing what is to be run: every agent, crew and workflow that a plan names, as it is now."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muster.domains.catalogue.agents import (
+    AgentSpec,
+    ModelChecks,
+    ToolChecks,
+    configuration_status,
+    find_agent,
+    ready_snapshot,
+)
+from muster.domains.work.plans.compiling import compile_crew
+from muster.domains.work.plans.errors import PlanNotReady
+from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
+from muster.domains.work.plans.tasks import CrewMember, CrewSpec, TaskSpec
+from muster.kernel.errors import AppError
+
+MOST_NESTED = 5
+"""How deep crews and workflows may name each other."""
+_AGENTS = frozenset({"agent", "llm"})
+
+
+class Stored(Protocol):
+    """Finds what is stored by id, key or name; raises the not-found error of its kind."""
+
+    async def task(self, project_id: str, reference: str) -> tuple[str, TaskSpec]: ...
+
+    async def crew(self, project_id: str, reference: str) -> tuple[str, CrewSpec]: ...
+
+    async def workflow(self, project_id: str, reference: str) -> tuple[str, WorkflowSpec]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Where the freezing looks."""
+
+    reading: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+    models: ModelChecks
+    tools: ToolChecks
+    stored: Stored
+
+
+@dataclass(slots=True)
+class Freezer:
+    """Freezes one plan; what is missing is collected, so that all of it is told at once.
+
+    Args:
+        shelf: Where it looks.
+        project_id: The project that everything must belong to.
+        model: For agents that name none.
+    """
+
+    shelf: Shelf
+    project_id: str
+    model: str | None = None
+    depth: int = 0
+    issues: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+    async def crew(self, crew: CrewSpec) -> dict[str, Any]:
+        """Return the frozen plan of a crew; raises `PlanNotReady` with all that is missing."""
+        plan = compile_crew(crew)
+        if not plan.nodes:
+            self._lacks("tasks", "The crew has no task.")
+        members: dict[str, Any] = {}
+        for member in crew.agents:
+            members[member.key] = await self._member(member, crew)
+        agents: dict[str, Any] = {key: frozen for key, frozen in members.items() if frozen}
+        hierarchical = crew.process == "hierarchical"
+        for node in plan.nodes:
+            assert isinstance(node.task, TaskSpec)  # noqa: S101 - compiled so
+            await self._task(node.name, node.task, members, agents, needs_agent=not hierarchical)
+        manager = await self._manager(crew, members) if hierarchical else None
+        return self._frozen(
+            plan, agents, {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
+        )
+
+    async def task(self, task: TaskSpec) -> dict[str, Any]:
+        """Return the frozen plan of a task by itself."""
+        alone = task.model_copy(update={"context": []})
+        crew = CrewSpec(name=task.name or task.key or "Task", tasks=[alone])
+        return await self.crew(crew)
+
+    async def workflow(self, workflow: WorkflowSpec) -> dict[str, Any]:
+        """Return the frozen plan of a workflow; raises `PlanNotReady` with all that is missing."""
+        if not workflow.nodes:
+            self._lacks("nodes", "The workflow has no node.")
+        agents: dict[str, Any] = {}
+        plans: dict[str, Any] = {}
+        nodes = [await self._node(node, workflow, agents, plans) for node in workflow.nodes]
+        plan = workflow.model_copy(update={"nodes": nodes})
+        return self._frozen(plan, agents, {"plans": plans})
+
+    def _frozen(
+        self, plan: WorkflowSpec, agents: dict[str, Any], more: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.issues:
+            missing = "; ".join(issue["message"] for issue in self.issues)
+            raise PlanNotReady(
+                f"{plan.name} cannot run yet: {missing}", details={"issues": self.issues}
+            )
+        return {
+            # What a run of no agent is judged by, and shown as.
+            "agent": {"name": plan.name, "kind": "platform"},
+            "model": None,
+            "version": None,
+            "plan": plan.model_dump(mode="json", exclude_defaults=True),
+            "agents": agents,
+            **more,
+        }
+
+    def _lacks(self, field_name: str, message: str) -> None:
+        self.issues.append({"field": field_name, "message": message})
+
+    async def _member(self, member: CrewMember, crew: CrewSpec) -> dict[str, Any] | None:
+        model = crew.model or self.model
+        if member.definition is not None:
+            return await self._defined(f"agents.{member.key}", member.definition, model)
+        return await self._stored_agent(f"agents.{member.key}", member.reference or member.key)
+
+    async def _manager(self, crew: CrewSpec, members: dict[str, Any]) -> dict[str, Any] | None:
+        if crew.manager_agent:
+            known = members.get(crew.manager_agent)
+            return known or await self._stored_agent("manager_agent", crew.manager_agent)
+        model = crew.manager_llm or crew.model or self.model or _first_model(members)
+        manager = AgentSpec(
+            name="Crew manager",
+            role="the manager of a crew",
+            goal="get each task done well by the agent who fits it best",
+            llm=model,
+        )
+        return await self._defined("manager_llm", manager, None)
+
+    async def _task(
+        self,
+        where: str,
+        task: TaskSpec,
+        members: dict[str, Any],
+        agents: dict[str, Any],
+        *,
+        needs_agent: bool,
+    ) -> None:
+        if not (task.description or task.instructions):
+            self._lacks(f"tasks.{where}", f"The task {where} says nothing: give a description.")
+        if task.agent and task.agent not in agents:
+            found = _by_name(members, task.agent)
+            if found is None and task.agent not in members:
+                found = await self._stored_agent(f"tasks.{where}.agent", task.agent)
+            if found is not None:
+                agents[task.agent] = found
+        elif not task.agent and needs_agent:
+            if len(members) == 1:
+                task.agent = next(iter(members))
+            else:
+                self._lacks(f"tasks.{where}.agent", f"The task {where} has no agent.")
+        for tool, problem in await self.shelf.tools.problems(
+            self.project_id, task.tools, task.tool_configs
+        ):
+            self._lacks(f"tasks.{where}.tools.{tool}", problem)
+
+    async def _node(
+        self,
+        node: NodeSpec,
+        workflow: WorkflowSpec,
+        agents: dict[str, Any],
+        plans: dict[str, Any],
+    ) -> NodeSpec:
+        where = f"nodes.{node.name}"
+        if node.type in _AGENTS:
+            agents[node.name] = await self._node_agent(where, node, workflow)
+        elif node.type == "tool":
+            for _, problem in await self.shelf.tools.problems(
+                self.project_id, [node.tool or ""], {}
+            ):
+                self._lacks(f"{where}.tool", problem)
+        elif node.type == "task":
+            task = node.task
+            if isinstance(task, str):
+                task = await self._named(where, self.shelf.stored.task, task)
+            if task is None:
+                return node
+            task = task.model_copy(update={"key": node.name, "agent": task.agent or node.agent})
+            await self._task(node.name, task, {}, agents, needs_agent=True)
+            return node.model_copy(update={"task": task})
+        elif node.type in {"crew", "subworkflow"}:
+            plans[node.name] = await self._nested(where, node)
+        return node
+
+    async def _nested(self, where: str, node: NodeSpec) -> dict[str, Any] | None:
+        if self.depth + 1 >= MOST_NESTED:
+            self._lacks(where, f"Crews and workflows may be nested {MOST_NESTED} levels deep.")
+            return None
+        inner = Freezer(self.shelf, self.project_id, self.model, self.depth + 1)
+        try:
+            if node.type == "crew":
+                crew_id, crew = await self.shelf.stored.crew(self.project_id, node.crew or "")
+                return {"id": crew_id, "kind": "crew", **await inner.crew(crew)}
+            reference = node.workflow or ""
+            workflow_id, workflow = await self.shelf.stored.workflow(self.project_id, reference)
+            return {"id": workflow_id, "kind": "workflow", **await inner.workflow(workflow)}
+        except AppError as error:
+            self._lacks(where, f"{node.name}: {error.detail}")
+            return None
+
+    async def _named(self, where: str, find: Any, reference: str) -> Any:
+        try:
+            _, found = await find(self.project_id, reference)
+        except AppError as error:
+            self._lacks(where, f"{reference}: {error.detail}")
+            return None
+        return found
+
+    async def _node_agent(
+        self, where: str, node: NodeSpec, workflow: WorkflowSpec
+    ) -> dict[str, Any] | None:
+        changes: dict[str, Any] = {}
+        if node.output_schema is not None:
+            changes["output_schema"] = node.output_schema
+        if node.max_steps is not None:
+            changes["max_iter"] = node.max_steps
+        if node.type == "agent" and node.agent:
+            found = await self._stored_agent(f"{where}.agent", node.agent, model=node.model)
+            if found is not None:
+                tools = [*found["agent"]["tools"], *node.tools]
+                found["agent"] = {**found["agent"], **changes, "tools": tools}
+            return found
+        spec = AgentSpec(
+            name=node.name,
+            instructions=node.instructions,
+            llm=node.model or workflow.model or self.model,
+            model_settings=node.model_settings,
+            tools=node.tools if node.type == "agent" else [],
+            **changes,
+        )
+        return await self._defined(where, spec, None)
+
+    async def _defined(
+        self, where: str, spec: AgentSpec, model: str | None
+    ) -> dict[str, Any] | None:
+        if not spec.llm:
+            spec = spec.model_copy(update={"llm": model or self.model})
+        status = await configuration_status(
+            self.project_id, spec, self.shelf.models, self.shelf.tools
+        )
+        for issue in status.issues:
+            self._lacks(f"{where}.{issue.field}", f"{spec.name}: {issue.message}")
+        if status.issues:
+            return None
+        return {
+            "agent": spec.model_dump(mode="json"),
+            "model": spec.llm,
+            "version": None,
+            "agent_id": None,
+        }
+
+    async def _stored_agent(
+        self, where: str, reference: str, *, model: str | None = None
+    ) -> dict[str, Any] | None:
+        try:
+            async with self.shelf.reading() as session:
+                agent = await find_agent(session, self.project_id, reference)
+                frozen = await ready_snapshot(
+                    session, agent, self.shelf.models, self.shelf.tools, model=model
+                )
+        except AppError as error:
+            self._lacks(where, f"{reference}: {error.detail}")
+            return None
+        return {**frozen, "agent_id": agent.id}
+
+
+def _by_name(members: dict[str, Any], reference: str) -> dict[str, Any] | None:
+    for key, frozen in members.items():
+        if frozen and reference in {key, frozen["agent"].get("name"), frozen["agent"].get("role")}:
+            return frozen
+    return None
+
+
+def _first_model(members: dict[str, Any]) -> str | None:
+    return next((frozen["model"] for frozen in members.values() if frozen), None)
