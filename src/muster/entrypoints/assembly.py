@@ -17,6 +17,7 @@ from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, Incident
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
+from muster.domains.work.launching import Launcher
 from muster.domains.work.runs import RunFollower
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
@@ -82,6 +83,7 @@ class Muster:
             courier=self.courier,
             master_key=self.master_key,
         )
+        self.launcher = Launcher(self.running.parts, timeout_s=settings.runs.timeout_s)
         self.action_delivery = self._deliver_for_actions()
         self.event_tail = EventTail(self.database, self.live)
         self.audit = AuditLog(self.database, self.master_key, periodic=engine != "off")
@@ -136,6 +138,7 @@ class Muster:
         app.state.tools = self.tools
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
+        app.state.launcher = self.launcher
         app.state.approval_decided = self.running.approval_decided
         app.state.access_rules = self.running.access_rules
         app.state.bare_calls = self.running.bare_calls

@@ -10,7 +10,7 @@ from typing import Any
 from muster.domains.catalogue.agents import Agent, AgentService, read_yaml
 from muster.domains.catalogue.agents.service import slug
 from muster.domains.work.journal import Run, RunStatus
-from muster.domains.work.runs import ExecutionCreate, ForkRequest, RunFile, present, snapshot_of
+from muster.domains.work.runs import ExecutionCreate, ForkRequest, RunFile, present
 from muster.entrypoints.cli.deciding import can_ask, open_approvals
 from muster.entrypoints.cli.failures import FAILED, INTERRUPTED, WAITING
 from muster.entrypoints.cli.interrupting import Interrupted, interruptible
@@ -220,11 +220,9 @@ async def store_agent(installation: Installation, caller: Caller, spec: Any) -> 
 
 async def create_run(installation: Installation, caller: Caller, body: ExecutionCreate) -> Run:
     """Make a run and give it to the engine."""
-    parts = installation.parts
-    async with installation.database.read() as session:
-        agent, snapshot = await snapshot_of(session, caller, parts, body)
+    frozen = await installation.muster.launcher.freeze(caller.project_id, body)
     async with installation.database.write() as session:
-        return await installation.runs(session, caller).create(body, agent, snapshot)
+        return await installation.runs(session, caller).create(body, frozen)
 
 
 async def resume_run(installation: Installation, reference: str) -> Run:

@@ -17,12 +17,12 @@ from muster.domains.work.runs.external import (
 from muster.domains.work.runs.following import LiveItem, RunFollower, follow, wait_for_end
 from muster.domains.work.runs.lifecycle import JOB_KIND, hold_line, wake_decided
 from muster.domains.work.runs.naming import run_name
-from muster.domains.work.runs.parts import Detached, RunParts
+from muster.domains.work.runs.parts import Detached, Frozen, RunParts
 from muster.domains.work.runs.presenting import mask, present
 from muster.domains.work.runs.prompting import fill
 from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
 from muster.domains.work.runs.segments import Answer, Segment
-from muster.domains.work.runs.service import RunService, snapshot_of
+from muster.domains.work.runs.service import RunService, frozen_agent
 from muster.domains.work.runs.steps import (
     Refused,
     StepRunner,
@@ -43,6 +43,7 @@ __all__ = [
     "Dispatcher",
     "ExecutionCreate",
     "ForkRequest",
+    "Frozen",
     "LiveItem",
     "NewRun",
     "Refused",
@@ -73,7 +74,7 @@ __all__ = [
     "resume_external",
     "run_child",
     "run_name",
-    "snapshot_of",
+    "frozen_agent",
     "wait_for_end",
     "wake_decided",
 ]

@@ -13,6 +13,7 @@ from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.control.access_rules import AccessRules
 from muster.domains.control.gate import Gate
 from muster.domains.work.journal import JournalWriter, Run
+from muster.domains.work.runs.schemas import ExecutionCreate
 from muster.engine import Job
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
@@ -57,6 +58,27 @@ class Endings(Protocol):
 
     async def prepare(self, run: Run) -> Ending | None:
         """Return what looks at the end of a run, if anything does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What is to be run, as it is now. `agent_ids` are the stored agents that work on it."""
+
+    kind: str
+    name: str
+    snapshot: dict[str, Any]
+    inputs: dict[str, Any]
+    target_id: str | None = None
+    agent_id: str | None = None
+    agent_ids: frozenset[str] = frozenset()
+
+
+class Targets(Protocol):
+    """Finds what is to be run and freezes it."""
+
+    async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
+        """Return what the body names as it is now; raises what is missing as an `AppError`."""
         ...
 
 

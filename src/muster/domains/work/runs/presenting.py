@@ -1,5 +1,6 @@
 """From a row of the journal to what the API shows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from muster.domains.work.journal import Run, RunStatus
@@ -11,6 +12,7 @@ from muster.domains.work.runs.schemas import (
     StartedBy,
 )
 
+_PLANS = frozenset({"task", "crew", "workflow"})
 MASK = "***REDACTED***"
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "apikey", "authorization", "credential")
 
@@ -27,9 +29,12 @@ def present(run: Run) -> ExecutionOut:
         run_name=run.name,
         name=run.name,
         execution_type=run.kind,
+        task_id=run.target_id if run.kind == "task" else None,
+        crew_id=run.target_id if run.kind == "crew" else None,
+        workflow_id=run.target_id if run.kind == "workflow" else None,
         status=run.status,
         agent_id=run.agent_id,
-        agent_name=agent.get("name"),
+        agent_name=None if run.kind in _PLANS else agent.get("name"),
         agent_version=run.agent_version,
         model=run.snapshot.get("model"),
         inputs=mask(run.inputs),
@@ -75,10 +80,21 @@ def usage_of(run: Run) -> RunUsage:
     )
 
 
-def present_status(run: Run) -> ExecutionStatusOut:
-    """Return where a run stands."""
-    done = run.status == RunStatus.COMPLETED
-    at_work = run.status in {RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.STOPPING}
+def present_status(
+    run: Run, done: int | None = None, at_work: Sequence[str] = ()
+) -> ExecutionStatusOut:
+    """Return where a run stands.
+
+    Args:
+        run: The run.
+        done: How many nodes of its plan have come to their end; of a run of a plan.
+        at_work: What its plan is at, by name.
+    """
+    if done is None:
+        done = int(run.status == RunStatus.COMPLETED)
+        working = run.status in {RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.STOPPING}
+        at_work = [run.name] if working else []
+    nodes: list[Any] = run.snapshot.get("plan", {}).get("nodes", [None])
     return ExecutionStatusOut(
         execution_id=run.id,
         status=run.status,
@@ -86,10 +102,10 @@ def present_status(run: Run) -> ExecutionStatusOut:
         stopped_at=run.completed_at if run.status == RunStatus.STOPPED else None,
         stop_reason=run.status_reason,
         progress=RunProgress(
-            total_tasks=1,
-            completed_tasks=int(done),
-            running_tasks=int(at_work),
-            current_task=run.name if at_work else None,
+            total_tasks=max(len(nodes), done),
+            completed_tasks=done,
+            running_tasks=len(at_work),
+            current_task=", ".join(at_work) or None,
             steps=run.head_seq,
             model_calls=run.model_calls,
             tool_calls=run.tool_calls,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import Select, or_
+from sqlalchemy import Select, func, or_, select
 
-from muster.domains.work.journal import FINAL, Run
+from muster.domains.work.journal import ACTIVE, FINAL, Run, Step
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
 from muster.kernel.db import Repository
@@ -23,6 +23,11 @@ class RunRepository(Repository[Run]):
         query = self._filtered(self.query(), params)
         if params.origin:
             query = query.where(Run.origin == params.origin)
+        if params.execution_type:
+            query = query.where(Run.kind == params.execution_type)
+        for kind in ("task", "crew", "workflow"):
+            if target := getattr(params, f"{kind}_id"):
+                query = query.where(Run.kind == kind, Run.target_id == target)
         if params.parent_run_id:
             query = query.where(Run.parent_run_id == params.parent_run_id)
         if params.created_from:
@@ -35,6 +40,19 @@ class RunRepository(Repository[Run]):
         """Return ended runs that match the filters, newest first."""
         query = self._filtered(self.query().where(Run.status.in_(_FINAL)), params)
         return await self.page(query, params, (Run.created_at, True))
+
+    async def progress(self, run: Run) -> tuple[int | None, list[str]]:
+        """Return how many nodes of the plan have ended, and what is under way; None for agents."""
+        if "plan" not in run.snapshot:
+            return None, []
+        ended = select(func.count()).where(
+            Step.run_id == run.id, Step.key.startswith("n.") | Step.key.startswith("tn.")
+        )
+        under_way = select(Run.name).where(
+            Run.parent_run_id == run.id, Run.status.in_([status.value for status in ACTIVE])
+        )
+        done = await self._session.scalar(ended)
+        return done or 0, list(await self._session.scalars(under_way.order_by(Run.created_at)))
 
     def _filtered(self, query: Select[Any], params: ExecutionList | HistoryList) -> Select[Any]:
         if params.status:

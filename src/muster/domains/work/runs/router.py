@@ -22,8 +22,8 @@ from muster.domains.work.runs.errors import (
     RunTargetMissing,
 )
 from muster.domains.work.runs.naming import generated_name
-from muster.domains.work.runs.parts import RunParts
-from muster.domains.work.runs.presenting import present, present_status
+from muster.domains.work.runs.parts import RunParts, Targets
+from muster.domains.work.runs.presenting import present
 from muster.domains.work.runs.schemas import (
     CancelRequest,
     ExecutionCreate,
@@ -38,7 +38,7 @@ from muster.domains.work.runs.schemas import (
     StopAnswer,
     StopRequest,
 )
-from muster.domains.work.runs.service import RunService, snapshot_of
+from muster.domains.work.runs.service import RunService
 from muster.kernel.http import Reading, Router, Writing, problems
 from muster.kernel.paging import Page, Rows
 from muster.platform.access import Caller, Scope, requires
@@ -72,7 +72,13 @@ async def _writer(connection: HTTPConnection, caller: CanExecute, session: Writi
     return RunService(session, caller, parts_of(connection), timeout_s=_timeout(connection))
 
 
+async def _targets(connection: HTTPConnection) -> Targets:
+    targets: Targets = connection.app.state.launcher
+    return targets
+
+
 Parts = Annotated[RunParts, Depends(_parts)]
+FromTargets = Annotated[Targets, Depends(_targets)]
 Reader = Annotated[RunService, Depends(_reader)]
 Writer = Annotated[RunService, Depends(_writer)]
 
@@ -101,16 +107,15 @@ def _started(run: Run, message: str) -> ExecutionStarted:
     ),
 )
 async def create_execution(
-    caller: CanExecute, reading: Reading, runs: Writer, parts: Parts, body: ExecutionCreate
+    caller: CanExecute, targets: FromTargets, runs: Writer, body: ExecutionCreate
 ) -> ExecutionStarted:
-    """Start a run of an agent and answer at once.
+    """Start a run of an agent, a task, a crew or a workflow, and answer at once.
 
-    The run is stored before the answer and survives a restart. Its agent's definition is frozen
-    into it: changes made to the agent later do not touch it. An agent that lacks something, such as
-    an unknown model or tool, is a 409 that names what is missing.
+    The run is stored before the answer and survives a restart. What it runs is frozen into it:
+    changes made to an agent or a crew later do not touch it. What lacks something, such as an
+    unknown model or tool, is a 409 that names all that is missing.
     """
-    agent, snapshot = await snapshot_of(reading, caller, parts, body)
-    run = await runs.create(body, agent, snapshot)
+    run = await runs.create(body, await targets.freeze(caller.project_id, body))
     return _started(run, "Execution started successfully")
 
 
@@ -141,7 +146,7 @@ async def get_execution(runs: Reader, execution_id: str) -> ExecutionOut:
 @router.get("/{execution_id}/status", responses=problems(RunNotFound))
 async def get_execution_status(runs: Reader, execution_id: str) -> ExecutionStatusOut:
     """Get where a run stands."""
-    return present_status(await runs.get(execution_id))
+    return await runs.status(execution_id)
 
 
 @router.post("/{execution_id}/cancel", responses=problems(RunNotFound, IllegalRunMove))

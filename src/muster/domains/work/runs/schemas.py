@@ -41,6 +41,11 @@ class RunFile(In):
     content: Annotated[str, Field(max_length=_MAX_FILE, description="Text of the file.")]
 
 
+_TASK = AliasChoices("task_id", "task")
+_CREW = AliasChoices("crew_id", "crew")
+_WORKFLOW = AliasChoices("workflow_id", "flow_id")
+
+
 class ExecutionCreate(In):
     """What to run, and on what."""
 
@@ -73,7 +78,43 @@ class ExecutionCreate(In):
     files: Annotated[
         list[RunFile], Field(max_length=50, description="Text files for the run's workspace.")
     ] = []  # noqa: RUF012
-    execution_type: Annotated[Literal["agent"], Field(description="Kind of what is run.")] = "agent"
+    task_id: Annotated[
+        str | None,
+        Field(max_length=255, description="Id or name of a task.", validation_alias=_TASK),
+    ] = None
+    crew_id: Annotated[
+        str | None,
+        Field(max_length=255, description="Id or name of a crew.", validation_alias=_CREW),
+    ] = None
+    workflow_id: Annotated[
+        str | None,
+        Field(max_length=255, description="Id or name of a workflow.", validation_alias=_WORKFLOW),
+    ] = None
+    agents_yaml: Annotated[
+        str | dict[str, Any] | list[Any] | None,
+        Field(description="Agents of a crew that is not stored, as YAML, JSON or an object."),
+    ] = None
+    tasks_yaml: Annotated[
+        str | dict[str, Any] | list[Any] | None,
+        Field(description="Tasks of a crew that is not stored, as YAML, JSON or an object."),
+    ] = None
+    process: Annotated[
+        Literal["sequential", "hierarchical"], Field(description="Of a crew that is not stored.")
+    ] = "sequential"
+    manager_llm: Annotated[
+        str | None, Field(max_length=255, description="Of a crew that is not stored.")
+    ] = None
+    workflow: Annotated[
+        str | dict[str, Any] | None,
+        Field(
+            description="A workflow that is not stored, in any of the notations.",
+            validation_alias=AliasChoices("workflow", "flow_config", "workflow_definition"),
+        ),
+    ] = None
+    execution_type: Annotated[
+        Literal["agent", "task", "crew", "workflow", "flow"] | None,
+        Field(description="Kind of what is run; what is given says it as well."),
+    ] = None
     group_id: Annotated[str | None, Field(description="The project; the header says the same.")] = (
         None
     )
@@ -117,8 +158,15 @@ class ExecutionOut(Out):
     run_name: str
     name: str
     execution_type: Annotated[
-        str, Field(description="agent, or external: it happens elsewhere and is recorded here.")
+        str,
+        Field(
+            description="agent, task, crew, workflow, or external: it happens elsewhere and is "
+            "recorded here."
+        ),
     ]
+    task_id: str | None
+    crew_id: str | None
+    workflow_id: str | None
     status: str
     agent_id: str | None
     agent_name: str | None
@@ -132,7 +180,9 @@ class ExecutionOut(Out):
     error: dict[str, Any] | None
     status_reason: str | None
     usage: RunUsage
-    origin: Annotated[str, Field(description="start, retry, fork or agent.")]
+    origin: Annotated[
+        str, Field(description="start, retry, fork, agent, plan, queue or trigger.")
+    ]
     origin_run_id: str | None
     origin_seq: int | None
     parent_run_id: str | None
@@ -151,7 +201,7 @@ class ExecutionOut(Out):
 
 
 class RunProgress(BaseModel):
-    """How far a run is. A run of an agent is one task."""
+    """How far a run is. A run of an agent is one task; of a plan, the nodes that do something."""
 
     total_tasks: int
     completed_tasks: int
@@ -190,10 +240,20 @@ class ExecutionList(ListParams):
 
     status: StatusFilter = None
     agent_id: Annotated[str | None, Field(description="Only of this agent.")] = None
+    task_id: Annotated[str | None, Field(description="Only of this task.")] = None
+    crew_id: Annotated[str | None, Field(description="Only of this crew.")] = None
+    workflow_id: Annotated[str | None, Field(description="Only of this workflow.")] = None
+    execution_type: Annotated[
+        Literal["agent", "task", "crew", "workflow", "external"] | None,
+        Field(description="Only of this kind."),
+    ] = None
     search: Annotated[str | None, Field(max_length=200, description="Name contains.")] = None
     origin: Annotated[
-        Literal["start", "retry", "fork", "agent"] | None,
-        Field(description="Only those that came about so; `agent`: started by an agent."),
+        Literal["start", "retry", "fork", "agent", "plan", "queue", "trigger"] | None,
+        Field(
+            description="Only those that came about so; `agent`: started by an agent, `plan`: by a "
+            "task, crew or workflow, `queue`: of a task that waited for its agent."
+        ),
     ] = None
     parent_run_id: Annotated[str | None, Field(description="Only those that this one began.")] = (
         None

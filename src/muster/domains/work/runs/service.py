@@ -1,6 +1,6 @@
 """What one can do with runs. Knows nothing of HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import (
     EXTERNAL,
-    Agent,
     AgentSpec,
     find_agent,
     ready_snapshot,
@@ -25,17 +24,21 @@ from muster.domains.work.runs.errors import (
 )
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.naming import run_name
-from muster.domains.work.runs.parts import RunParts
+from muster.domains.work.runs.presenting import present_status
+from muster.domains.work.runs.parts import Frozen, RunParts
 from muster.domains.work.runs.prompting import with_defaults
 from muster.domains.work.runs.repository import RunRepository
 from muster.domains.work.runs.schemas import (
     ExecutionCreate,
     ExecutionList,
+    ExecutionStatusOut,
     ForkRequest,
     HistoryList,
+    RunFile,
     StopRequest,
 )
 from muster.kernel.db import after_commit
+from muster.kernel.ids import new_id
 from muster.kernel.paging import Rows
 from muster.platform.access import Caller
 
@@ -68,6 +71,10 @@ class RunService:
     async def get(self, run_id: str) -> Run:
         return await self._runs.get(run_id)
 
+    async def status(self, run_id: str) -> ExecutionStatusOut:
+        run = await self._runs.get(run_id)
+        return present_status(run, *await self._runs.progress(run))
+
     async def _own(self, run_id: str) -> Run:
         """Return a run that is executed here, and so can be stopped and taken up again here."""
         run = await self._runs.get(run_id)
@@ -78,19 +85,30 @@ class RunService:
             )
         return run
 
-    async def create(self, body: ExecutionCreate, agent: Agent, snapshot: Mapping[str, Any]) -> Run:
-        """Create a run of an agent and give it to the engine."""
-        await self._require_access(agent.id)
-        frozen = await self._frozen(body, snapshot)
-        inputs = with_defaults(AgentSpec.model_validate(snapshot["agent"]), body.inputs)
+    async def create(
+        self,
+        body: ExecutionCreate,
+        frozen: Frozen,
+        *,
+        run_id: str | None = None,
+        origin: str = "start",
+    ) -> Run:
+        """Create a run of what was frozen and give it to the engine."""
+        if frozen.agent_ids:
+            await self._require_access(*frozen.agent_ids)
+        snapshot = {**frozen.snapshot, "files": await self._stored(body.files)}
         run = await insert_run(
             self._session,
             self._caller,
             NewRun(
-                agent_id=agent.id,
-                snapshot=frozen,
-                inputs=inputs,
-                name=body.run_name or run_name(agent.name, inputs),
+                id=run_id or new_id(),
+                kind=frozen.kind,
+                target_id=frozen.target_id,
+                agent_id=frozen.agent_id,
+                snapshot=snapshot,
+                inputs=frozen.inputs,
+                origin=origin,
+                name=body.run_name or run_name(frozen.name, frozen.inputs),
                 timeout_s=body.timeout_s or self._timeout_s,
                 priority=body.priority.number,
             ),
@@ -98,14 +116,14 @@ class RunService:
         lifecycle.submit_later(self._session, self._parts.engine, run)
         return run
 
-    async def _frozen(self, body: ExecutionCreate, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stored(self, given: Sequence[RunFile]) -> list[dict[str, str]]:
         files: list[dict[str, str]] = []
-        for file in body.files:
+        for file in given:
             data = file.content.encode()
             digest = sha256(data).hexdigest()
             await self._parts.blobs.put(digest, data)
             files.append({"path": file.path, "sha256": digest})
-        return {**snapshot, "files": files}
+        return files
 
     async def cancel(self, run_id: str, reason: str | None) -> Run:
         """End a run at once; what a model or tool is doing for it is broken off."""
@@ -217,9 +235,10 @@ class RunService:
         lifecycle.submit_later(self._session, self._parts.engine, copy)
         return copy
 
-    async def _require_access(self, agent_id: str) -> None:
+    async def _require_access(self, *agent_ids: str) -> None:
         rules = self._parts.access_rules
-        await rules.require(self._caller, "agent", {agent_id}, self._session)
+        for agent_id in sorted(agent_ids):
+            await rules.require(self._caller, "agent", {agent_id}, self._session)
 
     async def _partial(self, run: Run) -> PartialResults:
         memory = RunMemory(run, run.fence, run.started_at or run.created_at)
@@ -228,14 +247,22 @@ class RunService:
         return memory.partial_results()
 
 
-async def snapshot_of(
-    session: AsyncSession, caller: Caller, parts: RunParts, body: ExecutionCreate
-) -> tuple[Agent, dict[str, Any]]:
-    """Return the agent to run and its frozen definition, or say what it lacks.
+async def frozen_agent(
+    session: AsyncSession, project_id: str, parts: RunParts, body: ExecutionCreate
+) -> Frozen:
+    """Return the agent to run as it is now, or say what it lacks.
 
     Asks model servers, so it is given a reading session and never the writing one.
     """
     if not body.agent_id:
         raise RunTargetMissing
-    agent = await find_agent(session, caller.project_id, body.agent_id)
-    return agent, await ready_snapshot(session, agent, parts.models, parts.tools, model=body.model)
+    agent = await find_agent(session, project_id, body.agent_id)
+    snapshot = await ready_snapshot(session, agent, parts.models, parts.tools, model=body.model)
+    return Frozen(
+        kind="agent",
+        name=agent.name,
+        snapshot=snapshot,
+        inputs=with_defaults(AgentSpec.model_validate(snapshot["agent"]), body.inputs),
+        agent_id=agent.id,
+        agent_ids=frozenset({agent.id}),
+    )

@@ -1,0 +1,147 @@
+"""Starting runs of anything: what is named is found, frozen, and given to the engine."""
+
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from muster.domains.work.crews import read_definitions
+from muster.domains.work.journal import Run
+from muster.domains.work.launching.stored import StoredDefinitions
+from muster.domains.work.launching.targets import Target
+from muster.domains.work.plans import Freezer, Shelf
+from muster.domains.work.runs import (
+    ExecutionCreate,
+    Frozen,
+    RunParts,
+    RunService,
+    RunTargetMissing,
+    frozen_agent,
+)
+from muster.domains.work.workflows import read_workflow
+from muster.kernel.db import is_unique_violation
+from muster.kernel.errors import FieldError, Invalid
+from muster.platform.access import Caller
+
+_NAMED = ("agent_id", "task_id", "crew_id", "workflow_id")
+
+
+class TargetAmbiguous(Invalid):
+    code, title = "run_target_ambiguous", "Several things to run are named"
+
+
+class Launcher:
+    """Starts runs. One per process.
+
+    Args:
+        parts: Parts of the process.
+        timeout_s: Longest active time of a run that names none, in seconds.
+    """
+
+    def __init__(self, parts: RunParts, *, timeout_s: int) -> None:
+        self._parts, self._timeout_s = parts, timeout_s
+        self.stored = StoredDefinitions(parts.database)
+        self._shelf = Shelf(
+            reading=parts.database.read,
+            models=parts.models,
+            tools=parts.tools,
+            stored=self.stored,
+        )
+
+    async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
+        """Return what the body names as it is now; what it lacks is told all at once."""
+        named = [name for name in _NAMED if getattr(body, name)]
+        defined = [
+            name for name in ("tasks_yaml", "workflow") if getattr(body, name) is not None
+        ]
+        if len(named) + len(defined) > 1:
+            text = f"{', '.join([*named, *defined])} are given: give one of them."
+            raise TargetAmbiguous(text, errors=[FieldError((named + defined)[1], "one too many")])
+        if body.agent_id:
+            async with self._parts.database.read() as session:
+                return await frozen_agent(session, project_id, self._parts, body)
+        freezer = Freezer(self._shelf, project_id, body.model)
+        if body.task_id:
+            task_id, task = await self.stored.task(project_id, body.task_id)
+            return _frozen("task", task_id, await freezer.task(task), body)
+        if body.crew_id:
+            crew_id, crew = await self.stored.crew(project_id, body.crew_id)
+            return _frozen("crew", crew_id, await freezer.crew(crew), body)
+        if body.workflow_id:
+            workflow_id, workflow = await self.stored.workflow(project_id, body.workflow_id)
+            return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
+        if body.workflow is not None:
+            read = read_workflow(body.workflow)
+            return _frozen("workflow", None, await freezer.workflow(read.spec), body)
+        if body.tasks_yaml is None:
+            raise RunTargetMissing
+        crew = read_definitions(body.agents_yaml, body.tasks_yaml)
+        crew = crew.model_copy(
+            update={
+                "name": body.run_name or crew.name,
+                "process": body.process,
+                "manager_llm": body.manager_llm,
+                "model": body.model,
+            }
+        )
+        return _frozen("crew", None, await freezer.crew(crew), body)
+
+    async def launch(
+        self,
+        caller: Caller,
+        target: Target,
+        inputs: dict[str, Any],
+        *,
+        run_id: str,
+        origin: str,
+        name: str | None = None,
+    ) -> str:
+        """Start a run and return its id; the same id twice starts it once.
+
+        Raises an `AppError` that says what is missing.
+        """
+        async with self._parts.database.read() as session:
+            if await session.get(Run, run_id) is not None:
+                return run_id
+        body = _body(target, inputs, name)
+        frozen = await self.freeze(caller.project_id, body)
+        try:
+            async with self._parts.database.write() as session:
+                service = RunService(session, caller, self._parts, timeout_s=self._timeout_s)
+                await service.create(body, frozen, run_id=run_id, origin=origin)
+        except IntegrityError as error:
+            # Another process has started it in this moment.
+            if not is_unique_violation(error):
+                raise
+        return run_id
+
+
+def _body(target: Target, inputs: dict[str, Any], name: str | None) -> ExecutionCreate:
+    given: dict[str, Any] = {"inputs": inputs, "run_name": name}
+    if target.definition is None:
+        given[f"{target.kind}_id"] = target.reference
+    elif target.kind == "workflow":
+        given["workflow"] = target.definition
+    else:
+        given |= target.definition
+    return ExecutionCreate.model_validate(given)
+
+
+def _frozen(
+    kind: str, target_id: str | None, snapshot: dict[str, Any], body: ExecutionCreate
+) -> Frozen:
+    agents = {
+        frozen["agent_id"]
+        for frozen in [*snapshot["agents"].values(), snapshot.get("manager")]
+        if frozen and frozen["agent_id"]
+    }
+    return Frozen(
+        kind=kind,
+        name=snapshot["agent"]["name"],
+        snapshot=snapshot,
+        inputs=body.inputs,
+        target_id=target_id,
+        agent_id=None,
+        agent_ids=frozenset(agents),
+    )
+
+
