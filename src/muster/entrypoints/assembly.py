@@ -17,6 +17,7 @@ from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, Incident
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
+from muster.domains.work.crews import no_stored_tasks
 from muster.domains.work.runs import RunFollower
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
@@ -134,6 +135,7 @@ class Muster:
         app.state.vault = self.vault
         app.state.models = self.models
         app.state.tools = self.tools
+        app.state.stored_tasks = no_stored_tasks
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.approval_decided = self.running.approval_decided
