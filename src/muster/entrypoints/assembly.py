@@ -17,7 +17,7 @@ from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, Incident
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
-from muster.domains.work.launching import Launcher
+from muster.domains.work.launching import Launcher, tasks_of
 from muster.domains.work.runs import RunFollower
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
@@ -136,6 +136,7 @@ class Muster:
         app.state.vault = self.vault
         app.state.models = self.models
         app.state.tools = self.tools
+        app.state.stored_tasks = tasks_of
         app.state.credentials = self.credentials
         app.state.run_parts = self.running.parts
         app.state.launcher = self.launcher

@@ -55,6 +55,8 @@ class Scope(StrEnum):
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
     LOGS_WRITE = "logs:write"
+    CREWS_READ = "crews:read"
+    CREWS_WRITE = "crews:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
     APPROVALS_READ = "approvals:read"
@@ -111,6 +113,7 @@ _VIEWER = frozenset(
         Scope.MODELS_READ,
         Scope.TOOLS_READ,
         Scope.AGENTS_READ,
+        Scope.CREWS_READ,
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
@@ -135,6 +138,7 @@ _EDITOR = _OPERATOR | {
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
     Scope.AGENTS_REGISTER,
+    Scope.CREWS_WRITE,
     Scope.LOGS_WRITE,
     Scope.INCIDENTS_REPORT,
     Scope.POLICIES_WRITE,

@@ -1,0 +1,25 @@
+"""Crews: agents and tasks that belong together, in every notation that they are written in."""
+
+from muster.domains.work.crews.combining import StoredTasks, no_stored_tasks, spec_of
+from muster.domains.work.crews.definitions import read_definitions, write_definitions
+from muster.domains.work.crews.errors import CrewNotFound, DefinitionsInvalid
+from muster.domains.work.crews.known import Known, read_known
+from muster.domains.work.crews.models import Crew
+from muster.domains.work.crews.problems import Problem, problems_of
+from muster.domains.work.crews.repository import find_crew
+
+__all__ = [
+    "Crew",
+    "CrewNotFound",
+    "DefinitionsInvalid",
+    "Known",
+    "Problem",
+    "StoredTasks",
+    "find_crew",
+    "no_stored_tasks",
+    "problems_of",
+    "read_definitions",
+    "read_known",
+    "spec_of",
+    "write_definitions",
+]
