@@ -26,6 +26,7 @@ class Run(ProjectRecord):
         Index("ix_runs_project_id_created_at_id", "project_id", "created_at", "id"),
         Index("ix_runs_project_id_status_created_at", "project_id", "status", "created_at"),
         Index("ix_runs_agent_id_created_at", "agent_id", "created_at"),
+        Index("ix_runs_target_id_created_at", "target_id", "created_at"),
         Index("ix_runs_status", "status"),
     )
 
@@ -33,6 +34,7 @@ class Run(ProjectRecord):
     name: Mapped[str] = mapped_column(String(255))
     agent_id: Mapped[str | None] = mapped_column(String(36))
     agent_version: Mapped[int | None]
+    target_id: Mapped[str | None] = mapped_column(String(36))
     snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
     inputs: Mapped[dict[str, Any]] = mapped_column(Json)
     parent_run_id: Mapped[str | None] = mapped_column(

@@ -14,7 +14,13 @@ from muster.domains.work.runs.following import LiveItem, RunFollower, follow, wa
 from muster.domains.work.runs.lifecycle import JOB_KIND, hold_line, wake_decided
 from muster.domains.work.runs.parts import Detached, RunParts
 from muster.domains.work.runs.presenting import mask, present
-from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
+from muster.domains.work.runs.schemas import (
+    ExecutionCreate,
+    ExecutionOut,
+    ForkRequest,
+    RunFile,
+    StopRequest,
+)
 from muster.domains.work.runs.service import RunService, snapshot_of
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "Detached",
     "Dispatcher",
     "ExecutionCreate",
+    "ExecutionOut",
     "ForkRequest",
     "LiveItem",
     "RunExecutor",
