@@ -55,6 +55,8 @@ class Scope(StrEnum):
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
     LOGS_WRITE = "logs:write"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
     APPROVALS_READ = "approvals:read"
@@ -111,6 +113,7 @@ _VIEWER = frozenset(
         Scope.MODELS_READ,
         Scope.TOOLS_READ,
         Scope.AGENTS_READ,
+        Scope.TASKS_READ,
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
@@ -123,6 +126,7 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
+    Scope.TASKS_WRITE,
     Scope.RUNS_EXECUTE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
