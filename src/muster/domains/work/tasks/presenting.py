@@ -23,10 +23,6 @@ def present(
     spec: dict[str, Any] = task.spec
     kept: dict[str, Any] = task.kept
     schemas = {name: kept.get(name, spec.get("output_schema")) for name in SCHEMA_NAMES}
-    if any(isinstance(kept.get(name), str) for name in SCHEMA_NAMES):
-        schemas = {name: kept.get(name) for name in SCHEMA_NAMES}
-        if spec.get("output_schema") is not None:
-            schemas["output_schema"] = spec["output_schema"]
     values: dict[str, Any] = {
         "callback": None,
         "callback_config": None,

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from muster.domains.work.plans import TaskSpec
 from muster.domains.work.tasks.models import Task
-from muster.domains.work.tasks.spelling import SCHEMA_NAMES, canonical
+from muster.domains.work.tasks.spelling import SCHEMA_NAMES, canonical, shown_config
 from muster.domains.work.tasks.statuses import TaskPriority
 from muster.kernel.errors import FieldError, Invalid
 
@@ -29,7 +29,7 @@ def _none_if_empty(value: Any) -> Any:
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Name = Annotated[str, Field(min_length=1, max_length=255, examples=["Research Task"])]
-CrewId = Annotated[str | None, BeforeValidator(_none_if_empty), Field(max_length=36)]
+CrewId = Annotated[Annotated[str, Field(max_length=36)] | None, BeforeValidator(_none_if_empty)]
 Schema = Annotated[
     dict[str, Any] | Annotated[str, Field(max_length=20_000)] | None,
     Field(description="JSON Schema that the output must fit; the name of a class is only kept."),
@@ -91,11 +91,20 @@ class TaskDefinition(TaskSpec):
     def kept(self) -> dict[str, Any]:
         """Return what no run reads."""
         values = {name: getattr(self, name) for name in (*KEPT, *SCHEMA_NAMES)}
+        values["config"] = self._present_config()
         return {
             name: value
             for name, value in values.items()
             if value not in (None, {}) and (name in KEPT or isinstance(value, str))
         }
+
+
+    def _present_config(self) -> dict[str, Any]:
+        """Return `config` as it will be shown: what it mirrors may be spelled in other ways."""
+        fields = self.model_dump(mode="json", exclude={"config"})
+        schema = fields["output_schema"] if isinstance(self.output_schema, dict) else None
+        shown = {name: fields[name] or schema for name in SCHEMA_NAMES}
+        return shown_config(self.config, {**fields, **shown})
 
 
 def spec_of(task: Task) -> TaskSpec:
