@@ -21,6 +21,7 @@ ROUTERS = [
     _router("domains.catalogue.tools.router", "tools"),
     _router("domains.catalogue.agents.router", "agents"),
     _router("domains.work.crews.router", "crews"),
+    _router("domains.work.tasks.router", "tasks"),
     _router("domains.work.runs.router", "executions"),
     _router("domains.work.runs.router", "execution-history", name="history_router"),
     _router("domains.work.runs.journal_router", "execution-logs", name="logs_router"),

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0004"
 down_revision = "0003"
@@ -10,6 +11,143 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "crews",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column(
+            "agents_yaml", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column(
+            "tasks_yaml", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column(
+            "agent_ids", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "task_ids", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "nodes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "edges", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("process", sa.String(length=16), nullable=False),
+        sa.Column("model", sa.String(length=255), nullable=True),
+        sa.Column("planning", sa.Boolean(), nullable=False),
+        sa.Column("planning_llm", sa.String(length=255), nullable=True),
+        sa.Column("reasoning", sa.Boolean(), nullable=False),
+        sa.Column("reasoning_llm", sa.String(length=255), nullable=True),
+        sa.Column("manager_llm", sa.String(length=255), nullable=True),
+        sa.Column("manager_agent", sa.String(length=255), nullable=True),
+        sa.Column(
+            "tool_configs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("memory", sa.Boolean(), nullable=False),
+        sa.Column("verbose", sa.Boolean(), nullable=False),
+        sa.Column("max_rpm", sa.Integer(), nullable=True),
+        sa.Column(
+            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_crews_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_crews")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_crews_project_id_name")),
+    )
+    with op.batch_alter_table("crews", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_crews_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(
+            "ix_crews_project_id_created_at", ["project_id", "created_at"], unique=False
+        )
+
+    op.create_table(
+        "tasks",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=True),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("agent_reference", sa.String(length=255), nullable=True),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column("crew_id", sa.String(length=36), nullable=True),
+        sa.Column("priority", sa.String(length=16), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("kept", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column(
+            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column(
+            "result", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column("error", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_run_id", sa.String(length=36), nullable=True),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "run_inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column("run_model", sa.String(length=255), nullable=True),
+        sa.Column("acting_user_id", sa.String(length=64), nullable=False),
+        sa.Column("acting_key_id", sa.String(length=64), nullable=True),
+        sa.Column("created_by_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_tasks_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+    )
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.create_index("ix_tasks_agent_id_status", ["agent_id", "status"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tasks_crew_id"), ["crew_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_tasks_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(
+            "ix_tasks_project_id_created_at", ["project_id", "created_at"], unique=False
+        )
+        batch_op.create_index("ix_tasks_project_id_name", ["project_id", "name"], unique=False)
+        batch_op.create_index("ix_tasks_status_agent_id", ["status", "agent_id"], unique=False)
+
+    op.create_table(
+        "crew_feedback",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("crew_id", sa.String(length=36), nullable=False),
+        sa.Column("rating", sa.String(length=4), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=True),
+        sa.Column("created_by_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["crew_id"], ["crews.id"], name=op.f("fk_crew_feedback_crew_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_crew_feedback_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_crew_feedback")),
+    )
+    with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_crew_feedback_crew_id_created_at", ["crew_id", "created_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_crew_feedback_project_id"), ["project_id"], unique=False
+        )
+
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True))
@@ -23,3 +161,23 @@ def downgrade() -> None:
         batch_op.drop_index("ix_runs_target_id_created_at")
         batch_op.drop_column("wake_at")
         batch_op.drop_column("target_id")
+
+    with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_crew_feedback_project_id"))
+        batch_op.drop_index("ix_crew_feedback_crew_id_created_at")
+
+    op.drop_table("crew_feedback")
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.drop_index("ix_tasks_status_agent_id")
+        batch_op.drop_index("ix_tasks_project_id_name")
+        batch_op.drop_index("ix_tasks_project_id_created_at")
+        batch_op.drop_index(batch_op.f("ix_tasks_project_id"))
+        batch_op.drop_index(batch_op.f("ix_tasks_crew_id"))
+        batch_op.drop_index("ix_tasks_agent_id_status")
+
+    op.drop_table("tasks")
+    with op.batch_alter_table("crews", schema=None) as batch_op:
+        batch_op.drop_index("ix_crews_project_id_created_at")
+        batch_op.drop_index(batch_op.f("ix_crews_project_id"))
+
+    op.drop_table("crews")

@@ -57,6 +57,8 @@ class Scope(StrEnum):
     LOGS_WRITE = "logs:write"
     CREWS_READ = "crews:read"
     CREWS_WRITE = "crews:write"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
     APPROVALS_READ = "approvals:read"
@@ -114,6 +116,7 @@ _VIEWER = frozenset(
         Scope.TOOLS_READ,
         Scope.AGENTS_READ,
         Scope.CREWS_READ,
+        Scope.TASKS_READ,
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
@@ -126,6 +129,7 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
+    Scope.TASKS_WRITE,
     Scope.RUNS_EXECUTE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,

@@ -35,9 +35,9 @@ class Run(ProjectRecord):
 
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(255))
-    target_id: Mapped[str | None] = mapped_column(String(36))
     agent_id: Mapped[str | None] = mapped_column(String(36))
     agent_version: Mapped[int | None]
+    target_id: Mapped[str | None] = mapped_column(String(36))
     snapshot: Mapped[dict[str, Any]] = mapped_column(Json)
     inputs: Mapped[dict[str, Any]] = mapped_column(Json)
     parent_run_id: Mapped[str | None] = mapped_column(

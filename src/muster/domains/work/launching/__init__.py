@@ -1,7 +1,7 @@
 """Launching: from the name of an agent, task, crew or workflow to a run of it."""
 
+from muster.domains.work.launching.following import follow_task
 from muster.domains.work.launching.launcher import Launcher
 from muster.domains.work.launching.stored import StoredDefinitions, tasks_of
-from muster.domains.work.launching.targets import Target, TargetKind
 
-__all__ = ["Launcher", "StoredDefinitions", "Target", "TargetKind", "tasks_of"]
+__all__ = ["Launcher", "StoredDefinitions", "follow_task", "tasks_of"]

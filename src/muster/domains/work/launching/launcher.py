@@ -7,8 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
 from muster.domains.work.launching.stored import StoredDefinitions
-from muster.domains.work.launching.targets import Target
-from muster.domains.work.plans import Freezer, Shelf
+from muster.domains.work.plans import Freezer, Shelf, Target
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -50,9 +49,7 @@ class Launcher:
     async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
         """Return what the body names as it is now; what it lacks is told all at once."""
         named = [name for name in _NAMED if getattr(body, name)]
-        defined = [
-            name for name in ("tasks_yaml", "workflow") if getattr(body, name) is not None
-        ]
+        defined = [name for name in ("tasks_yaml", "workflow") if getattr(body, name) is not None]
         if len(named) + len(defined) > 1:
             text = f"{', '.join([*named, *defined])} are given: give one of them."
             raise TargetAmbiguous(text, errors=[FieldError((named + defined)[1], "one too many")])
@@ -94,6 +91,7 @@ class Launcher:
         run_id: str,
         origin: str,
         name: str | None = None,
+        model: str | None = None,
     ) -> str:
         """Start a run and return its id; the same id twice starts it once.
 
@@ -102,7 +100,7 @@ class Launcher:
         async with self._parts.database.read() as session:
             if await session.get(Run, run_id) is not None:
                 return run_id
-        body = _body(target, inputs, name)
+        body = _body(target, inputs, name, model)
         frozen = await self.freeze(caller.project_id, body)
         try:
             async with self._parts.database.write() as session:
@@ -115,8 +113,10 @@ class Launcher:
         return run_id
 
 
-def _body(target: Target, inputs: dict[str, Any], name: str | None) -> ExecutionCreate:
-    given: dict[str, Any] = {"inputs": inputs, "run_name": name}
+def _body(
+    target: Target, inputs: dict[str, Any], name: str | None, model: str | None
+) -> ExecutionCreate:
+    given: dict[str, Any] = {"inputs": inputs, "run_name": name, "model": model}
     if target.definition is None:
         given[f"{target.kind}_id"] = target.reference
     elif target.kind == "workflow":
@@ -143,5 +143,3 @@ def _frozen(
         agent_id=None,
         agent_ids=frozenset(agents),
     )
-
-

@@ -12,6 +12,7 @@ from muster.domains.work.plans.expressions import (
 )
 from muster.domains.work.plans.freezing import Freezer, Shelf, Stored
 from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable, WorkflowSpec
+from muster.domains.work.plans.starting import Launcher, Target, TargetKind
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
 from muster.domains.work.plans.work import PLAN_KINDS, PlanSegment
 
@@ -22,6 +23,7 @@ __all__ = [
     "ExpressionInvalid",
     "Freezer",
     "Guardian",
+    "Launcher",
     "NodeFailed",
     "NodeSpec",
     "NodeType",
@@ -33,6 +35,8 @@ __all__ = [
     "Retry",
     "Shelf",
     "Stored",
+    "Target",
+    "TargetKind",
     "TaskSpec",
     "Variable",
     "WorkflowSpec",

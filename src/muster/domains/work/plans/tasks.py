@@ -10,6 +10,7 @@ Process = Literal["sequential", "hierarchical"]
 
 Text = Annotated[str, Field(max_length=50_000)]
 Reference = Annotated[str, Field(min_length=1, max_length=255)]
+Expression = Annotated[str, Field(max_length=5_000)]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -76,9 +77,9 @@ class TaskSpec(BaseModel):
     ] = None
     markdown: Annotated[bool, Field(description="Ask for Markdown.")] = False
     guardrail: Annotated[
-        str | None,
+        Expression | None,
         BeforeValidator(_empty_is_none),
-        Field(max_length=5_000, description="Condition on `output` that must hold."),
+        Field(description="Condition on `output` that must hold."),
     ] = None
     llm_guardrail: Annotated[Guardian | None, BeforeValidator(_empty_is_none)] = None
     guardrail_max_retries: Annotated[int, Field(ge=0, le=10)] = 2
@@ -91,9 +92,9 @@ class TaskSpec(BaseModel):
         Field(gt=0, le=604_800, validation_alias=AliasChoices("timeout_s", "timeout")),
     ] = None
     condition: Annotated[
-        str | None,
+        Expression | None,
         BeforeValidator(_empty_is_none),
-        Field(max_length=5_000, description="Skipped where this does not hold."),
+        Field(description="Skipped where this does not hold."),
     ] = None
 
 

@@ -15,12 +15,24 @@ from muster.domains.work.runs.external import (
     resume_external,
 )
 from muster.domains.work.runs.following import LiveItem, RunFollower, follow, wait_for_end
-from muster.domains.work.runs.lifecycle import JOB_KIND, hold_line, wake_decided
+from muster.domains.work.runs.lifecycle import (
+    FOLLOWERS,
+    JOB_KIND,
+    Follower,
+    hold_line,
+    wake_decided,
+)
 from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import Detached, Frozen, RunParts
 from muster.domains.work.runs.presenting import mask, present
 from muster.domains.work.runs.prompting import fill
-from muster.domains.work.runs.schemas import ExecutionCreate, ForkRequest, RunFile, StopRequest
+from muster.domains.work.runs.schemas import (
+    ExecutionCreate,
+    ExecutionOut,
+    ForkRequest,
+    RunFile,
+    StopRequest,
+)
 from muster.domains.work.runs.segments import Answer, Segment
 from muster.domains.work.runs.service import RunService, frozen_agent
 from muster.domains.work.runs.steps import (
@@ -35,6 +47,7 @@ from muster.domains.work.runs.workspaces import prepare_workspace
 
 __all__ = [
     "EXTERNAL_FENCE",
+    "FOLLOWERS",
     "JOB_KIND",
     "AgentSegment",
     "Answer",
@@ -42,6 +55,8 @@ __all__ = [
     "Detached",
     "Dispatcher",
     "ExecutionCreate",
+    "ExecutionOut",
+    "Follower",
     "ForkRequest",
     "Frozen",
     "LiveItem",
@@ -64,6 +79,7 @@ __all__ = [
     "end_external",
     "fill",
     "follow",
+    "frozen_agent",
     "hold_line",
     "insert_run",
     "mask",
@@ -74,7 +90,6 @@ __all__ = [
     "resume_external",
     "run_child",
     "run_name",
-    "frozen_agent",
     "wait_for_end",
     "wake_decided",
 ]

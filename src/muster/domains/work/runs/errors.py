@@ -8,7 +8,8 @@ class RunNotFound(NotFound):
 
 
 class RunTargetMissing(BadRequest):
-    code, title = "run_target_missing", "Say what to run: give agent_id, task_id, crew_id or workflow_id, or definitions"
+    code = "run_target_missing"
+    title = "Say what to run: agent_id, task_id, crew_id, workflow_id, or definitions"
 
 
 class ForkPointInvalid(Conflict):

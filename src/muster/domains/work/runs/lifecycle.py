@@ -1,6 +1,6 @@
 """The moves of a run, each with its event, in one unit of work."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,11 @@ from muster.platform import events
 from muster.platform.access import Caller
 
 JOB_KIND = "run"
+FOLLOWERS = "run_followers"
+"""In the `info` of a session: those who go along with the moves of runs, in their unit of work."""
+
+Follower = Callable[[AsyncSession, Caller, Run, str, Any, dict[str, Any] | None], Awaitable[None]]
+"""Told with the run's new status, its result and its error."""
 RESTARTED = "Job cancelled - service was restarted while job was running"
 """The documented reason of runs that a restart cancelled."""
 
@@ -145,6 +150,7 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
         caller,
         event(run_id=run.id, name=run.name, agent_id=run.agent_id, segment=run.segment),
     )
+    await _follow(session, caller, run, RunStatus.RUNNING)
     tell(session, run.id, RunStatus.RUNNING)
     return started_at
 
@@ -182,6 +188,7 @@ async def wait(
     )
     if run.agent_id:
         await _rest(session, caller, run.agent_id)
+    await _follow(session, caller, run, RunStatus.WAITING_FOR_APPROVAL)
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
@@ -204,6 +211,19 @@ async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_m
     if run.agent_id:
         await _rest(session, Caller.system(run.project_id), run.agent_id)
     tell(session, run.id, RunStatus.PENDING)
+
+
+async def _follow(
+    session: AsyncSession,
+    caller: Caller,
+    run: Run,
+    status: str,
+    result: Any = None,
+    error: dict[str, Any] | None = None,
+) -> None:
+    followers: Sequence[Follower] = session.info.get(FOLLOWERS, ())
+    for follower in followers:
+        await follower(session, caller, run, status, result, error)
 
 
 async def _child_waits(session: AsyncSession, run_id: str) -> bool:
@@ -269,6 +289,8 @@ async def _finish_one(
         head_hash=moved.head_hash,
     )
     events.record(session, caller, fact)
+    error = changes.get("error") or ({"message": reason} if reason else None)
+    await _follow(session, caller, run, moved.status, changes.get("result"), error)
     tell(session, run.id, moved.status)
     metrics.RUNS_FINISHED.labels(moved.status.value).inc()
     return moved.status

@@ -51,8 +51,8 @@ class RunRepository(Repository[Run]):
         under_way = select(Run.name).where(
             Run.parent_run_id == run.id, Run.status.in_([status.value for status in ACTIVE])
         )
-        done = await self._session.scalar(ended)
-        return done or 0, list(await self._session.scalars(under_way.order_by(Run.created_at)))
+        done = await self.session.scalar(ended)
+        return done or 0, list(await self.session.scalars(under_way.order_by(Run.created_at)))
 
     def _filtered(self, query: Select[Any], params: ExecutionList | HistoryList) -> Select[Any]:
         if params.status:

@@ -180,9 +180,7 @@ class ExecutionOut(Out):
     error: dict[str, Any] | None
     status_reason: str | None
     usage: RunUsage
-    origin: Annotated[
-        str, Field(description="start, retry, fork, agent, plan, queue or trigger.")
-    ]
+    origin: Annotated[str, Field(description="start, retry, fork, agent, plan, queue or trigger.")]
     origin_run_id: str | None
     origin_seq: int | None
     parent_run_id: str | None

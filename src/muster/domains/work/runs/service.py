@@ -24,8 +24,8 @@ from muster.domains.work.runs.errors import (
 )
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.naming import run_name
-from muster.domains.work.runs.presenting import present_status
 from muster.domains.work.runs.parts import Frozen, RunParts
+from muster.domains.work.runs.presenting import present_status
 from muster.domains.work.runs.prompting import with_defaults
 from muster.domains.work.runs.repository import RunRepository
 from muster.domains.work.runs.schemas import (
@@ -44,6 +44,9 @@ from muster.platform.access import Caller
 
 PartialResults = list[dict[str, Any]]
 """What a run that did not come to its end has reached, step by step."""
+
+StoredFiles = list[dict[str, str]]
+"""Path and digest of each file that was put into the blob store."""
 
 _NOT_RUNNING = "Execution is not running (current status: {status})"
 
@@ -116,8 +119,8 @@ class RunService:
         lifecycle.submit_later(self._session, self._parts.engine, run)
         return run
 
-    async def _stored(self, given: Sequence[RunFile]) -> list[dict[str, str]]:
-        files: list[dict[str, str]] = []
+    async def _stored(self, given: Sequence[RunFile]) -> StoredFiles:
+        files: StoredFiles = []
         for file in given:
             data = file.content.encode()
             digest = sha256(data).hexdigest()

@@ -1,0 +1,33 @@
+"""Tasks: pieces of work, the queue of agents that are started, and what became of each."""
+
+from muster.domains.work.tasks.errors import (
+    TaskAmbiguous,
+    TaskAtWork,
+    TaskEnded,
+    TaskNotFound,
+    TaskNotReady,
+)
+from muster.domains.work.tasks.following import follow_run
+from muster.domains.work.tasks.models import Task
+from muster.domains.work.tasks.queue import TaskQueue
+from muster.domains.work.tasks.repository import TaskRepository, find_task
+from muster.domains.work.tasks.service import TaskService
+from muster.domains.work.tasks.spec import spec_of
+from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
+
+__all__ = [
+    "Task",
+    "TaskAmbiguous",
+    "TaskAtWork",
+    "TaskEnded",
+    "TaskNotFound",
+    "TaskNotReady",
+    "TaskPriority",
+    "TaskQueue",
+    "TaskRepository",
+    "TaskService",
+    "TaskStatus",
+    "find_task",
+    "follow_run",
+    "spec_of",
+]
