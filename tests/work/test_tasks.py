@@ -1,13 +1,24 @@
 """Tasks through HTTP: both families' notations, filters, changes, refusals."""
 
+from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.support.people import People
+from muster.entrypoints.assembly import Muster
+from tests.support.accounts import find_accounts
+from tests.support.people import People, signed_in
 from tests.work.tasks_setting import event_types, make_agent, make_task, read
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> People:
+    """Everybody, in an application that leaves runs where they are."""
+    return signed_in(await find_accounts(muster), connect)
+
 
 CREWS = {
     "name": "Research Task",
