@@ -32,6 +32,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
+    ("/tasks", {"name": SAME, "agent": "same"}),
     ("/executions", {"agent_id": "same", "run_name": SAME}),
     (
         "/copilot/log",

@@ -77,15 +77,15 @@ async def test_only_agents_that_are_started_take_tasks(
     people: People, queue: TaskQueue, launcher: AgentLauncher
 ) -> None:
     agent = await make_agent(people.editor)
-    task = await make_task(people.operator, agent="researcher", description="Look it up")
-    draft = await make_task(people.operator, agent="researcher", status="draft")
+    task = await make_task(people.editor, agent="researcher", description="Look it up")
+    draft = await make_task(people.editor, agent="researcher", status="draft")
     assert await queue.once() == 0
     await people.editor.post(f"/agents/{agent['id']}/start")
     assert await queue.once() == 1
     taken = await read(people.viewer, task)
     assert launcher.launched == [(task["id"], taken["last_run_id"])]
     execution = (await people.viewer.get(f"/executions/{taken['last_run_id']}")).json()
-    assert (execution["origin"], execution["started_by"]["name"]) == ("queue", "Operator")
+    assert (execution["origin"], execution["started_by"]["name"]) == ("queue", "Editor")
     assert execution["inputs"] == {"prompt": "Look it up"}
     assert await queue.once() == 0
     assert (await read(people.viewer, draft))["last_run_id"] is None
@@ -170,10 +170,10 @@ async def test_what_cannot_be_run_has_failed(people: People, queue: TaskQueue) -
 
 async def test_nothing_is_run_for_who_may_no_longer(people: People, queue: TaskQueue) -> None:
     await make_agent(people.editor, started=True)
-    task = await make_task(people.operator, agent="researcher")
+    task = await make_task(people.editor, agent="researcher")
     members = f"/projects/{people.project_id}/members"
     left = (await people.owner.get(members)).json()["items"]
-    (user_id,) = [m["user_id"] for m in left if m["name"] == "Operator"]
+    (user_id,) = [m["user_id"] for m in left if m["name"] == "Editor"]
     gone = await people.owner.delete(f"{members}/{user_id}")
     assert gone.status_code == 204, gone.text
     assert await queue.once() == 0
@@ -188,7 +188,7 @@ async def test_a_key_works_within_its_scopes(
 
     async def queued_with(*scopes: str) -> dict[str, Any]:
         body = {"name": f"Key {scopes}", "scopes": list(scopes)}
-        key = (await people.operator.post("/security/api-keys", json=body)).json()
+        key = (await people.editor.post("/security/api-keys", json=body)).json()
         client = connect(Authorization=f"Bearer {key['key']}")
         return await make_task(client, agent="researcher")
 

@@ -98,7 +98,6 @@ class TaskDefinition(TaskSpec):
             if value not in (None, {}) and (name in KEPT or isinstance(value, str))
         }
 
-
     def _present_config(self) -> dict[str, Any]:
         """Return `config` as it will be shown: what it mirrors may be spelled in other ways."""
         fields = self.model_dump(mode="json", exclude={"config"})
