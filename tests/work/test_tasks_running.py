@@ -1,5 +1,6 @@
 """Tasks that are run: on demand, followed, cancelled, run again."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,17 @@ async def test_a_task_is_run_once_at_a_time(people: People, launcher: AgentLaunc
     assert execution["status"] == "cancelled"
     again = await run(people, task)
     assert again["execution_id"] != started["execution_id"]
+
+
+async def test_of_many_who_run_a_task_at_once_one_does(
+    people: People, launcher: AgentLauncher
+) -> None:
+    await make_agent(people.editor)
+    task = await make_task(people.editor, agent="researcher")
+    path = f"/tasks/{task['id']}/run"
+    answers = await asyncio.gather(*(people.operator.post(path) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409, 409]
+    assert len(launcher.launched) == 1
 
 
 async def test_a_task_follows_its_run(
