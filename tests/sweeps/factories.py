@@ -166,6 +166,7 @@ FACTORIES: dict[str, Factory] = {
         lambda _, __, ___: "1", shared="a number, which means something only with its agent"
     ),
     "/crews/{crew_id}": Factory(_posted("/crews", lambda: {"name": f"Crew {new_id()}"})),
+    "/tasks/{task_id}": Factory(_posted("/tasks", lambda: {"name": f"Task {new_id()}"})),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),
     "/execution-logs/{execution_id}": Factory(_run),

@@ -33,6 +33,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/crews", {"name": SAME}),
+    ("/tasks", {"name": SAME, "agent": "same"}),
     ("/executions", {"agent_id": "same", "run_name": SAME}),
     (
         "/copilot/log",

@@ -110,13 +110,19 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.create_index("ix_tasks_agent_id_status", ["agent_id", "status"], unique=False)
+        batch_op.create_index(
+            "ix_tasks_claimed_at",
+            ["claimed_at"],
+            unique=False,
+            sqlite_where=sa.text("claimed_at IS NOT NULL"),
+            postgresql_where=sa.text("claimed_at IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_tasks_crew_id"), ["crew_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_tasks_project_id"), ["project_id"], unique=False)
         batch_op.create_index(
             "ix_tasks_project_id_created_at", ["project_id", "created_at"], unique=False
         )
         batch_op.create_index("ix_tasks_project_id_name", ["project_id", "name"], unique=False)
-        batch_op.create_index("ix_tasks_status_agent_id", ["status", "agent_id"], unique=False)
 
     op.create_table(
         "crew_feedback",
@@ -168,11 +174,15 @@ def downgrade() -> None:
 
     op.drop_table("crew_feedback")
     with op.batch_alter_table("tasks", schema=None) as batch_op:
-        batch_op.drop_index("ix_tasks_status_agent_id")
         batch_op.drop_index("ix_tasks_project_id_name")
         batch_op.drop_index("ix_tasks_project_id_created_at")
         batch_op.drop_index(batch_op.f("ix_tasks_project_id"))
         batch_op.drop_index(batch_op.f("ix_tasks_crew_id"))
+        batch_op.drop_index(
+            "ix_tasks_claimed_at",
+            sqlite_where=sa.text("claimed_at IS NOT NULL"),
+            postgresql_where=sa.text("claimed_at IS NOT NULL"),
+        )
         batch_op.drop_index("ix_tasks_agent_id_status")
 
     op.drop_table("tasks")

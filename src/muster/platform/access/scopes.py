@@ -129,7 +129,6 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
-    Scope.TASKS_WRITE,
     Scope.RUNS_EXECUTE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
@@ -141,6 +140,7 @@ _EDITOR = _OPERATOR | {
     Scope.MODELS_WRITE,
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
+    Scope.TASKS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.CREWS_WRITE,
     Scope.LOGS_WRITE,

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from muster.domains.work.tasks.statuses import AT_WORK, FINAL, TaskStatus
 from muster.kernel import clock
 from muster.kernel.db import Json, ProjectRecord, UTCDateTime
+
+_CLAIMED = text("claimed_at IS NOT NULL")
 
 
 class Task(ProjectRecord):
@@ -26,8 +28,10 @@ class Task(ProjectRecord):
     __table_args__ = (
         Index("ix_tasks_project_id_created_at", "project_id", "created_at"),
         Index("ix_tasks_project_id_name", "project_id", "name"),
-        Index("ix_tasks_status_agent_id", "status", "agent_id"),
         Index("ix_tasks_agent_id_status", "agent_id", "status"),
+        Index(
+            "ix_tasks_claimed_at", "claimed_at", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED
+        ),
     )
 
     name: Mapped[str] = mapped_column(String(255))

@@ -109,10 +109,15 @@ class TaskQueue:
 
     async def _agents_with_work(self) -> Sequence[str]:
         """Return the started agents that have tasks to take; a look that holds nothing up."""
-        has_work = select(Task.id).where(Task.project_id == Agent.project_id, _of_row(), _free())
+        free = select(Task.id).where(Task.project_id == Agent.project_id, _free())
+        theirs = free.where(Task.agent_id == Agent.id)
+        # Apart from the others, so that each half finds its tasks by the index.
+        named = Task.agent_reference.in_((Agent.id, Agent.key, Agent.name))
+        nobodys = free.where(Task.agent_id.is_(None), named)
+        has_work = or_(theirs.exists(), nobodys.exists())
         statement = (
             select(Agent)
-            .where(Agent.is_started, Agent.deleted_at.is_(None), has_work.exists())
+            .where(Agent.is_started, Agent.deleted_at.is_(None), has_work)
             .order_by(Agent.id)
             .limit(_AGENTS_AT_ONCE)
         )
@@ -236,14 +241,6 @@ async def _room(session: AsyncSession, agent: Agent) -> int:
 
 def _free() -> ColumnElement[bool]:
     return and_(Task.status == TaskStatus.PENDING.value, Task.claimed_at.is_(None))
-
-
-def _of_row() -> ColumnElement[bool]:
-    names = (Agent.id, Agent.key, Agent.name)
-    return or_(
-        Task.agent_id == Agent.id,
-        and_(Task.agent_id.is_(None), Task.agent_reference.in_(names)),
-    )
 
 
 async def _take(session: AsyncSession, task_id: str, agent_id: str) -> Task | None:

@@ -38,6 +38,7 @@ router = Router("/tasks", tag="Tasks")
 
 CanRead = Annotated[Caller, requires(Scope.TASKS_READ)]
 CanWrite = Annotated[Caller, requires(Scope.TASKS_WRITE)]
+CanCancel = Annotated[Caller, requires(Scope.TASKS_WRITE, Scope.RUNS_EXECUTE)]
 CanExecute = Annotated[Caller, requires(Scope.RUNS_EXECUTE)]
 
 
@@ -71,7 +72,7 @@ async def _writer(caller: CanWrite, session: Writing, key: Sealing) -> TaskServi
     return TaskService(session, caller, key)
 
 
-async def _runs(connection: HTTPConnection, caller: CanWrite, session: Writing) -> RunService:
+async def _runs(connection: HTTPConnection, caller: CanCancel, session: Writing) -> RunService:
     state = connection.app.state
     timeout = int(state.settings.runs.timeout_s)
     return RunService(session, caller, state.run_parts, timeout_s=timeout)
@@ -190,10 +191,10 @@ async def delete_task(tasks: Writer, task_id: str) -> None:
 
 @router.post("/{task_id}/cancel", responses=problems(TaskNotFound, TaskEnded))
 async def cancel_task(
-    caller: CanWrite,
+    caller: CanCancel,
     database: Db,
+    session: Writing,
     key: Sealing,
-    tasks: Writer,
     runs: Runs,
     checks: Checking,
     task_id: str,
@@ -203,9 +204,10 @@ async def cancel_task(
 
     One that was cancelled already stays as it is.
     """
-    async with database.read() as session:
-        before = await TaskService(session, caller, key).get(task_id)
+    async with database.read() as reading:
+        before = await TaskService(reading, caller, key).get(task_id)
     of_tools = await checks.of_stored(before)
+    tasks = TaskService(session, caller, key)
     task = await tasks.cancel(task_id, runs, body.reason if body else None)
     return await tasks.shown(task, of_tools)
 
