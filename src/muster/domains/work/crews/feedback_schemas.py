@@ -1,0 +1,44 @@
+"""Request and response bodies of what people think of crews."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from muster.kernel.schemas import In, Out, RecordOut
+
+
+class FeedbackCreate(In):
+    """What somebody thinks of a crew."""
+
+    rating: Annotated[Literal["up", "down"], Field(examples=["up"])]
+    comment: Annotated[
+        str | None, Field(max_length=4_000, description="Needed where the rating is down.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _say_why(self) -> Self:
+        if self.rating == "down" and not self.comment:
+            raise ValueError("a rating of down needs a comment that says why")
+        return self
+
+
+class CrewFeedbackOut(RecordOut):
+    """What somebody thinks of a crew."""
+
+    crew_id: str
+    rating: str
+    comment: str | None
+    created_by_id: str
+    created_by_name: str
+
+
+class FeedbackSummaryOut(Out):
+    """How a crew was rated."""
+
+    id: Annotated[str, Field(description="The crew.")]
+    crew_id: str
+    crew_name: str
+    up: int
+    down: int
+    total: int
+    share_up: Annotated[float | None, Field(description="0 to 1; null while nobody rated it.")]
