@@ -150,7 +150,9 @@ async def test_a_name_is_taken_once(people: People, working: Muster) -> None:
     assert renamed.status_code == 409
     assert renamed.json()["message"] == text
     fresh = await people.editor.post(
-        "/crews", params={"overwrite": "true"}, json={"name": "Not there before"}
+        "/crews",
+        params={"overwrite": "true", "group_id": people.project_id},
+        json={"name": "Not there before"},
     )
     assert fresh.status_code == 201
 
@@ -270,6 +272,25 @@ async def test_secrets_of_tools_go_to_the_vault(people: People) -> None:
         f"/crews/{crew['id']}", json={"tool_configs": crew["tool_configs"]}
     )
     assert back.json() == crew
+
+
+async def test_secrets_in_definitions_are_warned_of(people: People) -> None:
+    agents = {"a": {"llm": "builtin/extractive", "tool_configs": {"web": {"api_key": "sk-1"}}}}
+    tasks = """\
+t:
+  description: d
+  agent: a
+  tool_configs:
+    web: {url: "http://x.test/?token=1"}
+    safe: {api_key: {$secret: name}}
+"""
+    looked = await debugged(people, agents_yaml=agents, tasks_yaml=tasks)
+    assert looked["valid"]
+    assert [(p["path"], p["line"], p["severity"]) for p in looked["problems"]] == [
+        ("agents.a.tool_configs.web", None, "warning"),
+        ("tasks.t.tool_configs.web", 4, "warning"),
+    ]
+    assert "sk-1" not in str(looked)
 
 
 @pytest.mark.parametrize(

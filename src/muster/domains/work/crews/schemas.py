@@ -6,6 +6,7 @@ import msgspec
 from pydantic import (
     MISSING,
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -258,8 +259,10 @@ class CrewList(ListParams):
     ] = None
 
 
-class SaveParams(In):
+class SaveParams(BaseModel):
     """How a crew is saved."""
+
+    model_config = ConfigDict(extra="ignore")
 
     overwrite: Annotated[
         bool, Field(description="Replace the crew of this name, if there is one.")

@@ -132,7 +132,7 @@ def _taken(name: str) -> CrewNameTaken:
 
 def _differs(crew: Crew, name: str, value: Any) -> bool:
     present = getattr(crew, name)
-    if isinstance(value, dict) and isinstance(present, dict):
+    if isinstance(value, dict | list):
         # The order of tasks is part of what they are.
         return repr(value) != repr(present)  # pyright: ignore[reportUnknownArgumentType]
     return bool(present != value)
