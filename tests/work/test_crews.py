@@ -323,6 +323,7 @@ async def test_ratings(people: People, working: Muster) -> None:
     path = f"/crews/{crew['id']}/feedback"
     down = await people.operator.post(path, json={"rating": "down"})
     assert down.status_code == 422
+    assert [error["field"] for error in down.json()["errors"]] == ["comment"]
     for body in (
         {"rating": "up"},
         {"rating": "up", "comment": "Good"},

@@ -1,8 +1,8 @@
 """Request and response bodies of what people think of crews."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from muster.kernel.schemas import In, Out, RecordOut
 
@@ -12,14 +12,20 @@ class FeedbackCreate(In):
 
     rating: Annotated[Literal["up", "down"], Field(examples=["up"])]
     comment: Annotated[
-        str | None, Field(max_length=4_000, description="Needed where the rating is down.")
+        str | None,
+        Field(
+            max_length=4_000,
+            description="Needed where the rating is down.",
+            validate_default=True,
+        ),
     ] = None
 
-    @model_validator(mode="after")
-    def _say_why(self) -> Self:
-        if self.rating == "down" and not self.comment:
+    @field_validator("comment")
+    @classmethod
+    def _say_why(cls, comment: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("rating") == "down" and not comment:
             raise ValueError("a rating of down needs a comment that says why")
-        return self
+        return comment
 
 
 class CrewFeedbackOut(RecordOut):
