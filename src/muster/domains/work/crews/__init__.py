@@ -5,7 +5,8 @@ from muster.domains.work.crews.definitions import read_definitions, write_defini
 from muster.domains.work.crews.errors import CrewNotFound, DefinitionsInvalid
 from muster.domains.work.crews.known import Known, read_known
 from muster.domains.work.crews.models import Crew
-from muster.domains.work.crews.problems import Problem, problems_of
+from muster.domains.work.crews.problems import CrewProblem as Problem
+from muster.domains.work.crews.problems import problems_of
 from muster.domains.work.crews.repository import find_crew
 
 __all__ = [

@@ -16,9 +16,10 @@ from muster.domains.work.plans import CrewMember, CrewSpec, ExpressionInvalid, T
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\})")
 _MOST = 200
+_MOST_UNFILLED = 20
 
 
-class Problem(BaseModel):
+class CrewProblem(BaseModel):
     """One thing that is wrong with a crew. One with an error cannot run."""
 
     path: str
@@ -30,7 +31,7 @@ class Problem(BaseModel):
 
 def problems_of(
     spec: CrewSpec, known: Known, *, places: Mapping[Path, int] | None = None
-) -> list[Problem]:
+) -> list[CrewProblem]:
     """Return what is wrong with a crew, in its order; errors and warnings.
 
     Args:
@@ -38,13 +39,22 @@ def problems_of(
         known: What there is in the project.
         places: Lines of its parts, by path; for the problems to tell.
     """
-    examination = _Examination(spec, known, places or {})
-    return [*examination.all()][:_MOST]
+    found: list[CrewProblem] = []
+    warnings = 0
+    for problem in _Examination(spec, known, places or {}).all():
+        if problem.severity == "warning":
+            warnings += 1
+            if warnings > _MOST:
+                continue
+        found.append(problem)
+        if len(found) - min(warnings, _MOST) == _MOST:
+            break  # as many errors as anybody reads
+    return found
 
 
-def of_fault(fault: Fault) -> Problem:
+def of_fault(fault: Fault) -> CrewProblem:
     """Return what could not be read, as a problem of the crew."""
-    return Problem(
+    return CrewProblem(
         path=fault.field, message=fault.message, line=fault.line, severity=fault.severity
     )
 
@@ -57,7 +67,7 @@ class _Examination:
         self._members = [member.key for member in spec.agents]
         self._keys = [task.key or "" for task in spec.tasks]
 
-    def all(self) -> Iterator[Problem]:
+    def all(self) -> Iterator[CrewProblem]:
         spec = self._spec
         if not spec.tasks:
             yield self._problem(("tasks",), "The crew has no tasks; add one to tasks_yaml.")
@@ -74,7 +84,7 @@ class _Examination:
             yield from self._task(position, task)
         yield from self._cycles()
 
-    def _manager(self) -> Iterator[Problem]:
+    def _manager(self) -> Iterator[CrewProblem]:
         spec = self._spec
         if spec.process != "hierarchical":
             return
@@ -91,7 +101,7 @@ class _Examination:
             )
             yield self._problem(("manager_llm",), text, severity="warning")
 
-    def _member(self, member: CrewMember) -> Iterator[Problem]:
+    def _member(self, member: CrewMember) -> Iterator[CrewProblem]:
         path = ("agents", member.key)
         definition = member.definition
         if definition is None:
@@ -108,7 +118,7 @@ class _Examination:
         given = {*self._spec.inputs, *definition.inputs}
         yield from self._unfilled(path, placeholders_of(definition), given)
 
-    def _task(self, position: int, task: TaskSpec) -> Iterator[Problem]:
+    def _task(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
         path = ("tasks", self._keys[position])
         if not task.description.strip():
             text = (
@@ -133,7 +143,7 @@ class _Examination:
         named = [name for text in texts if text for name in _PLACEHOLDER.findall(text)]
         yield from self._unfilled(path, dict.fromkeys(named), self._spec.inputs)
 
-    def _context(self, position: int, task: TaskSpec) -> Iterator[Problem]:
+    def _context(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
         path = ("tasks", self._keys[position], "context")
         for name in task.context:
             if name == self._keys[position]:
@@ -151,7 +161,7 @@ class _Examination:
                 )
                 yield self._problem(path, text)
 
-    def _cycles(self) -> Iterator[Problem]:
+    def _cycles(self) -> Iterator[CrewProblem]:
         needs = {
             key: [name for name in task.context if name != key and name in self._keys]
             for key, task in zip(self._keys, self._spec.tasks, strict=True)
@@ -160,7 +170,7 @@ class _Examination:
             text = f"The tasks wait for each other: {' → '.join([*cycle, cycle[0]])[:300]}."
             yield self._problem(("tasks", cycle[0], "context"), text)
 
-    def _agent(self, path: Path, reference: str) -> Iterator[Problem]:
+    def _agent(self, path: Path, reference: str) -> Iterator[CrewProblem]:
         if reference in self._known.agents:
             if fault := self._known.agent_faults.get(reference):
                 yield self._problem(path, fault)
@@ -171,13 +181,13 @@ class _Examination:
         text = f"Neither the crew nor the project has an agent {reference[:100]!r}."
         yield self._problem(path, text, _nearest(reference, [*names, *self._known.agents]))
 
-    def _model(self, path: Path, reference: str) -> Iterator[Problem]:
+    def _model(self, path: Path, reference: str) -> Iterator[CrewProblem]:
         if reference not in self._known.models:
             text = self._known.model_faults.get(reference)
             text = text or f"No model is called {reference[:100]!r}."
             yield self._problem(path, text, _nearest(reference, self._known.models))
 
-    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[Problem]:
+    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[CrewProblem]:
         path = (*owner, "tools")
         for name in dict.fromkeys(names):
             fault = self._known.tool_faults.get((".".join(owner), name))
@@ -189,16 +199,14 @@ class _Examination:
 
     def _unfilled(
         self, path: Path, names: Iterable[str], given: Collection[str]
-    ) -> Iterator[Problem]:
-        for name in names:
-            if name not in given:
-                text = f"Nothing fills {{{name}}} yet; give the run an input of this name."
-                suggestion = _nearest(name, given)
-                yield self._problem(path, text, suggestion, severity="warning")
+    ) -> Iterator[CrewProblem]:
+        for name in [name for name in names if name not in given][:_MOST_UNFILLED]:
+            text = f"Nothing fills {{{name}}} yet; give the run an input of this name."
+            yield self._problem(path, text, _nearest(name, given), severity="warning")
 
     def _twice(
         self, kind: str, keys: Sequence[str], names: Sequence[str | None]
-    ) -> Iterator[Problem]:
+    ) -> Iterator[CrewProblem]:
         for key, count in Counter(keys).items():
             if count > 1:
                 yield self._problem((kind, key), f"{count} {kind} have the key {key[:100]!r}.")
@@ -214,11 +222,11 @@ class _Examination:
         message: str,
         suggestion: str | None = None,
         severity: Severity = "error",
-    ) -> Problem:
+    ) -> CrewProblem:
         place = path
         while place and place not in self._places:
             place = place[:-1]
-        return Problem(
+        return CrewProblem(
             path=".".join(path)[:500],
             message=message,
             line=self._places.get(place),
@@ -232,7 +240,8 @@ def _name_of(member: CrewMember) -> str | None:
 
 
 def _nearest(name: str, names: Collection[str]) -> str | None:
-    by_folded = {other.casefold(): other for other in names if other != name}
+    # Sorted: of two that differ in case only it is always the same one.
+    by_folded = {other.casefold(): other for other in sorted(names) if other != name}
     found = get_close_matches(name.casefold()[:100], by_folded, n=1)
     return by_folded[found[0]] if found else None
 

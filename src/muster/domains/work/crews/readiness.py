@@ -9,6 +9,7 @@ from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.work.crews.combining import CrewParts, StoredTasks, combine
 from muster.domains.work.crews.definitions import Definitions, read_both
 from muster.domains.work.crews.errors import DefinitionsInvalid
+from muster.domains.work.crews.exposure import exposed_secrets
 from muster.domains.work.crews.known import read_known
 from muster.domains.work.crews.problems import of_fault, problems_of
 from muster.domains.work.crews.schemas import CrewStatus
@@ -62,12 +63,17 @@ class CrewReadiness:
         )
         problems = [of_fault(fault) for fault in read.faults]
         problems += problems_of(spec, known, places=read.places)
+        problems += exposed_secrets(read)
         ready = all(problem.severity != "error" for problem in problems)
         return spec, CrewStatus(is_ready=ready, problems=problems)
 
 
 async def read_beside(agents_yaml: Any, tasks_yaml: Any) -> Definitions:
     """Read definitions; long ones in a thread, so that nobody else has to wait."""
-    if all(isinstance(text, str) and len(text) <= _SHORT for text in (agents_yaml, tasks_yaml)):
+    if all(text is None or _is_short(text) for text in (agents_yaml, tasks_yaml)):
         return read_both(agents_yaml, tasks_yaml)
     return await asyncio.to_thread(read_both, agents_yaml, tasks_yaml)
+
+
+def _is_short(source: Any) -> bool:
+    return isinstance(source, str) and len(source) <= _SHORT

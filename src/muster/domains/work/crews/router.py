@@ -13,21 +13,23 @@ from muster.domains.work.crews.errors import (
     CrewSecretsRefused,
     DefinitionsInvalid,
 )
+from muster.domains.work.crews.feedback_schemas import (
+    CrewFeedbackOut,
+    FeedbackCreate,
+    FeedbackSummaryOut,
+)
 from muster.domains.work.crews.models import Crew, CrewFeedback
 from muster.domains.work.crews.readiness import CrewReadiness
 from muster.domains.work.crews.repository import CrewRepository, find_crew
 from muster.domains.work.crews.schemas import (
     CrewCreate,
     CrewDebug,
-    CrewFeedbackOut,
     CrewList,
     CrewOut,
     CrewPatch,
     CrewStatus,
     DebugData,
     DebugOut,
-    FeedbackCreate,
-    FeedbackSummaryOut,
     SaveParams,
 )
 from muster.domains.work.crews.service import CrewService

@@ -1,18 +1,20 @@
 """Request and response bodies of crews."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import (
     MISSING,
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     model_validator,
 )
 
-from muster.domains.work.crews.problems import Problem
+from muster.domains.work.crews.problems import CrewProblem
 from muster.domains.work.plans import Process
 from muster.kernel.paging import ListParams
 from muster.kernel.schemas import In, Out, RecordOut
@@ -44,7 +46,7 @@ def _lowered(value: Any) -> Any:
 Name = Annotated[str, Field(min_length=1, max_length=255, examples=["Research Team"])]
 Description = Annotated[str | None, Field(max_length=50_000)]
 Definition = Annotated[
-    str | dict[str, Any] | list[Any] | None,
+    Annotated[str, StringConstraints(strip_whitespace=False)] | dict[str, Any] | list[Any] | None,
     Field(
         description="YAML text, JSON text, or an object or list of the same; 1 MB at most. It is "
         "given back as it was sent."
@@ -216,7 +218,7 @@ class CrewStatus(Out):
     """Whether a crew can run, and what is wrong with it."""
 
     is_ready: Annotated[bool, Field(description="No problem is an error.")]
-    problems: list[Problem]
+    problems: list[CrewProblem]
 
 
 class CrewOut(RecordOut):
@@ -257,8 +259,10 @@ class CrewList(ListParams):
     ] = None
 
 
-class SaveParams(In):
+class SaveParams(BaseModel):
     """How a crew is saved."""
+
+    model_config = ConfigDict(extra="ignore")
 
     overwrite: Annotated[
         bool, Field(description="Replace the crew of this name, if there is one.")
@@ -281,42 +285,5 @@ class DebugOut(Out):
     status: Literal["success"]
     message: str
     valid: Annotated[bool, Field(description="It can run: no problem is an error.")]
-    problems: list[Problem]
+    problems: list[CrewProblem]
     data: DebugData
-
-
-class FeedbackCreate(In):
-    """What somebody thinks of a crew."""
-
-    rating: Annotated[Literal["up", "down"], Field(examples=["up"])]
-    comment: Annotated[
-        str | None, Field(max_length=4_000, description="Needed where the rating is down.")
-    ] = None
-
-    @model_validator(mode="after")
-    def _say_why(self) -> Self:
-        if self.rating == "down" and not self.comment:
-            raise ValueError("a rating of down needs a comment that says why")
-        return self
-
-
-class CrewFeedbackOut(RecordOut):
-    """What somebody thinks of a crew."""
-
-    crew_id: str
-    rating: str
-    comment: str | None
-    created_by_id: str
-    created_by_name: str
-
-
-class FeedbackSummaryOut(Out):
-    """How a crew was rated."""
-
-    id: Annotated[str, Field(description="The crew.")]
-    crew_id: str
-    crew_name: str
-    up: int
-    down: int
-    total: int
-    share_up: Annotated[float | None, Field(description="0 to 1; null while nobody rated it.")]

@@ -7,13 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.domains.catalogue.tools import MAX_SECRET, seal_configuration
 from muster.domains.work.crews.errors import CrewNameTaken, CrewSecretsRefused
 from muster.domains.work.crews.events import CrewCreated, CrewDeleted, CrewRated, CrewUpdated
+from muster.domains.work.crews.feedback_schemas import FeedbackCreate, FeedbackSummaryOut
 from muster.domains.work.crews.models import Crew, CrewFeedback
 from muster.domains.work.crews.repository import CrewRepository, FeedbackRepository
 from muster.domains.work.crews.schemas import (
     CrewCreate,
     CrewList,
-    FeedbackCreate,
-    FeedbackSummaryOut,
 )
 from muster.kernel.crypto import MasterKey
 from muster.kernel.errors import Invalid
@@ -133,7 +132,7 @@ def _taken(name: str) -> CrewNameTaken:
 
 def _differs(crew: Crew, name: str, value: Any) -> bool:
     present = getattr(crew, name)
-    if isinstance(value, dict) and isinstance(present, dict):
+    if isinstance(value, dict | list):
         # The order of tasks is part of what they are.
         return repr(value) != repr(present)  # pyright: ignore[reportUnknownArgumentType]
     return bool(present != value)

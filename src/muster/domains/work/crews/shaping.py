@@ -208,7 +208,9 @@ def _read_guards(values: dict[str, Any]) -> list[Note]:
         values.pop("llm_guardrail", None)
     for name in ("guardrail", "condition"):
         given: Any = values.get(name)
-        if isinstance(given, bool | int | float):
+        if given in ("", [], {}):
+            values[name] = None
+        elif isinstance(given, bool | int | float):
             values[name] = str(given)
         elif isinstance(given, Mapping):
             expression = cast("Mapping[str, Any]", given).get("expression")

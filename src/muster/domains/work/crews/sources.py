@@ -29,6 +29,7 @@ _MAX_INTEGER = 2**63
 _TAG = "tag:yaml.org,2002:"
 _UNQUOTED = re.compile(r"[:-]\s+[{][A-Za-z_]\w*[}]\s*\S")
 _HINT = " A text that begins with { or [ must be in quotation marks."
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class _Composer:
 
     def read(self) -> Read:
         try:
-            self._loader = yaml.CSafeLoader(self._text)
+            self._loader = _LOADER(self._text)
             self._document()
         except yaml.MarkedYAMLError as error:
             mark: Any = error.problem_mark or error.context_mark
