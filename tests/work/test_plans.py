@@ -38,7 +38,7 @@ async def test_tasks_one_after_the_other_hand_on_what_they_came_to(
     second = scripted.calls[-1].body["messages"]
     assert "the editor" in second[0]["content"]
     assert "Expected output: Good prose." in second[1]["content"]
-    assert "### draft\nA draft." in second[1]["content"]
+    assert '<document title="draft">\nA draft.' in second[1]["content"]
     children = (await people.owner.get("/executions", params={"parent_run_id": run_id})).json()
     assert {child["origin"] for child in children["items"]} == {"plan"}
     status = (await people.owner.get(f"/executions/{run_id}/status")).json()

@@ -23,6 +23,7 @@ from muster.entrypoints.cli.local import (
     show_first_password,
 )
 from muster.entrypoints.cli.options import read_text
+from muster.entrypoints.cli.plan_files import read_plan
 from muster.entrypoints.cli.screen import RunScreen, counted, summary
 from muster.entrypoints.cli.terminal import (
     ERR,
@@ -188,10 +189,16 @@ async def _tell_waiting(installation: Installation, run: Run) -> None:
 
 
 async def start_file(installation: Installation, wanted: FileRun) -> Run:
-    """Store the agent of a file, and make a run of it."""
-    spec = read_yaml(read_text(wanted.file))
+    """Make a run of what a file defines; an agent is stored first, and can be changed later."""
+    plan = read_plan(wanted.file, wanted.inputs, wanted.files)
+    spec = read_yaml(read_text(wanted.file)) if plan is None else None
     project = await installation.project(wanted.project)
     caller = await installation.caller(project.id)
+    if plan is not None:
+        body, paths = plan
+        changes = {"model": wanted.model, "files": _run_files(paths)}
+        return await create_run(installation, caller, body.model_copy(update=changes))
+    assert spec is not None  # noqa: S101 - it is one or the other
     agent = await store_agent(installation, caller, spec)
     body = ExecutionCreate(
         agent_id=agent.id,

@@ -1,4 +1,4 @@
-"""`muster run`: an agent file, executed here."""
+"""`muster run`: the file of an agent, a crew or a workflow, executed here."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,11 @@ from muster.entrypoints.cli.options import AsJson, InProject, Inputs, Model, NoL
 ReadableFile = Annotated[
     Path,
     typer.Argument(
-        help="The agent, as YAML.", exists=True, dir_okay=False, readable=True, metavar="FILE"
+        help="The agent, crew or workflow, as YAML.",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        metavar="FILE",
     ),
 ]
 Files = Annotated[
@@ -37,10 +41,11 @@ def run(
     as_json: AsJson = False,
     no_live: NoLive = False,
 ) -> None:
-    """Run the agent of a YAML file here, and show every step as it happens.
+    """Run the agent, crew or workflow of a YAML file here, and show every step as it happens.
 
-    The agent is stored in the project (by default the superadmin's own), the run in the database:
-    when this process dies, `muster runs resume` or the next server goes on where it stopped. Exit
+    A file with `tasks` is a crew, one with `nodes` or `steps` a workflow, any other an agent. An
+    agent is stored in the project (by default the superadmin's own), the run in the database: when
+    this process dies, `muster runs resume` or the next server goes on where it stopped. Exit
     codes: 0 completed, 1 not completed, 3 waits for an approval, 130 left with Ctrl-C.
 
     Example: muster run examples/agents/document-analyst.yaml --file report.md

@@ -149,9 +149,9 @@ def shares(text: str) -> list[Share]:
 def rates(text: str) -> list[Rate]:
     """Return the prices for each unit in `text`: `0.36 euro per kilometre`."""
     matches = list(_MONEY_RATE.finditer(text))
-    ends = [match.start() for match in matches[1:]] + [len(text)]
+    ends = [*(match.start() for match in matches[1:]), len(text)]
     found: list[Rate] = []
-    for match, end in zip(matches, ends, strict=True):
+    for match, end in zip(matches, ends, strict=False):
         currency = _CURRENCIES.get((match["currency"] or match["sign"] or "").lower(), "")
         if currency:
             value, unit = to_number(match["number"]), match["unit"].lower()

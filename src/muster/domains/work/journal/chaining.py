@@ -43,6 +43,7 @@ _ACT = "t"
 _NODE = "n."
 """What the keys of nodes of a plan begin with: they sum up what runs of their own have cost."""
 COUNTED = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+CALLS = ("model_calls", "tool_calls")
 _DELTAS = ("model_calls", "tool_calls", "unpriced_calls", "cost", *COUNTED)
 _HASHED = tuple(c.key for c in Step.__table__.columns if c.key not in {"hash", "previous_hash"})
 
@@ -89,8 +90,8 @@ class _Head:
             "to_seq": self.head_seq,
             "to_hash": self.head_hash,
             "at": at,
-            "d_model_calls": len(models),
-            "d_tool_calls": sum(row["key"].startswith(_ACT) for row in rows),
+            "d_model_calls": len(models) + sum(row["model_calls"] for row in rows),
+            "d_tool_calls": sum(row["key"].startswith(_ACT) + row["tool_calls"] for row in rows),
             "d_unpriced_calls": sum(
                 row["cost"] is None
                 for row in rows

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal.chaining import COUNTED, Append, Appended, append_group
+from muster.domains.work.journal.chaining import CALLS, COUNTED, Append, Appended, append_group
 from muster.domains.work.journal.payloads import BlobStore, stored_value
 from muster.domains.work.journal.statuses import StepKind, StepStatus
 from muster.kernel import clock, metrics
@@ -55,6 +55,9 @@ class NewStep:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost: float | None = None
+    model_calls: int = 0
+    tool_calls: int = 0
+    """Of other runs, which the step sums up; those of the run itself are counted by their steps."""
 
 
 class JournalWriter:
@@ -142,7 +145,7 @@ class JournalWriter:
             "started_at": step.started_at,
             "ended_at": step.ended_at,
         }
-        for name in COUNTED:
+        for name in (*COUNTED, *CALLS):
             row[name] = getattr(step, name)
         for name in ("input", "output", "properties", "decision", "error"):
             row[name] = await stored_value(getattr(step, name), self._blobs, self._threshold)

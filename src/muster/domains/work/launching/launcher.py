@@ -71,14 +71,13 @@ class Launcher:
             return _frozen("workflow", None, await freezer.workflow(read.spec), body)
         if body.tasks_yaml is None:
             raise RunTargetMissing
-        crew = read_definitions(body.agents_yaml, body.tasks_yaml)
-        crew = crew.model_copy(
-            update={
-                "name": body.run_name or crew.name,
-                "process": body.process,
-                "manager_llm": body.manager_llm,
-                "model": body.model,
-            }
+        crew = read_definitions(
+            body.agents_yaml,
+            body.tasks_yaml,
+            name=body.crew_name or "Crew",
+            process=body.process,
+            manager_llm=body.manager_llm,
+            model=body.model,
         )
         return _frozen("crew", None, await freezer.crew(crew), body)
 

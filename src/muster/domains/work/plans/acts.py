@@ -96,7 +96,8 @@ class NodeActs:
                 if attempt < node.retry.attempts:
                     continue
                 return await self._failed(node, key, started, error)
-            await self._append(node, key, started, StepStatus.OK, value, runs)
+            if node.type != "tool":  # what a tool answered is a step already
+                await self._append(node, key, started, StepStatus.OK, value, runs)
             return value
         raise AssertionError(node.name)
 
@@ -140,6 +141,8 @@ class NodeActs:
                 output_tokens=sum(run.output_tokens for run in runs),
                 cached_tokens=sum(run.cached_tokens for run in runs),
                 reasoning_tokens=sum(run.reasoning_tokens for run in runs),
+                model_calls=sum(run.model_calls for run in runs),
+                tool_calls=sum(run.tool_calls for run in runs),
                 cost=sum((run.cost for run in runs), 0.0) if priced else None,
             )
         )
@@ -254,8 +257,10 @@ class NodeActs:
         segment = self._segment
         tools = await segment.parts.tools.bind(segment.run.project_id, [node.tool or ""], {})
         arguments = self._rendered(node.arguments or node.inputs, scope)
+        # A tool's error is a finished step: one that has ended the run before is a new call now.
+        again = self._memory.times(f"x{key.partition('+')[0]}")
         use = ToolUse(
-            key=f"t{key}",
+            key=f"t{key}{f'^{again}' if again else ''}",
             parent_key="start",
             iteration=0,
             call=ToolCall(id=key, name=tools[0].name, arguments=arguments),

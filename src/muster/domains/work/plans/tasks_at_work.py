@@ -111,8 +111,11 @@ class TaskWork:
             parts.append(f"Your manager adds: {advice}")
         known = [name for name in self._task.context if name in self._outputs]
         if known:
-            texts = [f"### {name}\n{text_of(self._outputs[name])}" for name in known]
-            parts.append("What the tasks before this one came to:\n\n" + "\n\n".join(texts))
+            texts = [
+                f'<document title="{name}">\n{text_of(self._outputs[name])}\n</document>'
+                for name in known
+            ]
+            parts.append("\n".join(["<context>", *texts, "</context>"]))
         if feedback is not None:
             parts.append(f"Your last output was:\n{text_of(before)}")
             parts.append(f"It was not accepted: {feedback}\nGive the whole output again, mended.")

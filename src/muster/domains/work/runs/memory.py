@@ -73,6 +73,10 @@ class RunMemory:
         """Return the step if it came to its end."""
         return self._finished.get(key)
 
+    def times(self, key: str) -> int:
+        """Return how many attempts of a step the journal has."""
+        return sum(taken.partition("~")[0] == key for taken in self._taken)
+
     def attempt_key(self, key: str, *, skip_intended: bool = False) -> str:
         """Return the key for the next attempt: keys are unique, and failed attempts stay."""
         taken = self._taken | self._intents if skip_intended else self._taken

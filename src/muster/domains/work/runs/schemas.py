@@ -98,6 +98,9 @@ class ExecutionCreate(In):
         str | dict[str, Any] | list[Any] | None,
         Field(description="Tasks of a crew that is not stored, as YAML, JSON or an object."),
     ] = None
+    crew_name: Annotated[
+        str | None, Field(max_length=255, description="Of a crew that is not stored.")
+    ] = None
     process: Annotated[
         Literal["sequential", "hierarchical"], Field(description="Of a crew that is not stored.")
     ] = "sequential"
