@@ -88,8 +88,9 @@ def refused(agents: Any, tasks: Any = None) -> dict[str, Any]:
             [{"key": key, **values} for key, values in AGENTS.items()],
             [{"key": key, **values} for key, values in TASKS.items()],
         ),
+        ([{key: values} for key, values in AGENTS.items()], [{k: v} for k, v in TASKS.items()]),
     ],
-    ids=["objects", "json", "json with tabs", "yaml", "wrapped", "lists"],
+    ids=["objects", "json", "json with tabs", "yaml", "wrapped", "lists", "lists of maps"],
 )
 def test_one_crew_in_every_notation(agents: Any, tasks: Any) -> None:
     spec = read_definitions(agents, tasks, name="Team", model="m", inputs={"topic": "AI"})
@@ -281,6 +282,8 @@ def test_fields_of_agents_as_crews_spell_them() -> None:
         ("a:\n  role: !!python/object:os.system x", 2, 9, "Tags"),
         ("a: {role: r}\nb: {role: r}\na: {role: r}", 3, 1, "given twice"),
         ("a: {role: r}\n---\nb: {role: r}", 2, 1, "one document"),
+        ('{"a": {"role": "r"},\n "a": {"role": "s"}}', 2, 2, "given twice"),
+        ("- a:\n    role: [1]", 2, 5, "valid string"),
         ("? [a]\n: b", 1, 3, "plain text"),
         ("a:\n  role: r\n  max_iter: many", 3, 3, "valid integer"),
         ("a:\n  role: r\n  tools:\n    - x\n    - [1]", 5, 7, "valid string"),
@@ -294,7 +297,9 @@ def test_fields_of_agents_as_crews_spell_them() -> None:
 )
 def test_where_a_text_is_wrong(text: str, line: int, column: int, message: str) -> None:
     for field, sources in (("agents_yaml", (text, None)), ("tasks_yaml", (None, text))):
-        if field == "tasks_yaml" and ("max_iter" in text or "[1]" in text or "finite" in message):
+        if field == "tasks_yaml" and (
+            "max_iter" in text or "[1]" in text or "role: [" in text or "finite" in message
+        ):
             continue
         problem = refused(*sources)
         assert problem["path"].startswith(field)

@@ -9,7 +9,8 @@ from muster.domains.work.crews.cycles import cycles_in
 from muster.domains.work.plans import CrewMember, CrewSpec, TaskSpec
 
 KNOWN = Known(
-    agents=frozenset({"stored-agent", "Stored Agent", "broken"}),
+    agents=frozenset({"stored-agent", "Stored Agent", "broken", "asking"}),
+    placeholders={"asking": ["who"]},
     tools=frozenset({"calculator", "web_search"}),
     models=frozenset({"builtin/extractive", "openai/gpt-4o"}),
     agent_faults={"broken": "The agent broken cannot run yet."},
@@ -86,7 +87,18 @@ def test_a_crew_in_order_has_no_problems() -> None:
         ),
         ({"tasks": tasks(description="{topic}"), "inputs": {"topic": None}}, []),
         ({"tasks": tasks(description='{"a": 1} {{ x }}')}, []),
-        ({"model": "openai/gpt4o"}, [("model", "error", "openai/gpt-4o")]),
+        ({"model": "openai/gpt4o"}, [("model", "warning", "openai/gpt-4o")]),
+        (
+            {"model": "openai/gpt4o", "agents": agents(llm=None)},
+            [("model", "error", "openai/gpt-4o")],
+        ),
+        (
+            {"model": "nope", "process": "hierarchical"},
+            [("model", "error", None), ("manager_llm", "warning", None)],
+        ),
+        ({"agents": {"a": "Stored Agent"}}, []),
+        ({"agents": {"a": "asking"}}, [("agents.a", "warning", None)]),
+        ({"agents": {"a": "asking"}, "inputs": {"who": "x"}}, []),
         ({"process": "hierarchical"}, [("manager_llm", "warning", None)]),
         (
             {"process": "hierarchical", "manager_llm": "nope"},

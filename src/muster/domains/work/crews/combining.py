@@ -1,5 +1,6 @@
 """From a stored crew to what is compiled: its definitions, and the agents and tasks it names."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
@@ -11,6 +12,9 @@ from muster.domains.work.crews.errors import DefinitionsInvalid
 from muster.domains.work.crews.linking import called, link
 from muster.domains.work.crews.models import Crew
 from muster.domains.work.plans import CrewMember, CrewSpec, Process, TaskSpec
+
+_SHORT = 20_000
+"""Texts up to this length are read at once; longer ones beside the event loop."""
 
 
 class StoredTasks(Protocol):
@@ -65,7 +69,7 @@ async def spec_of(session: AsyncSession, crew: Crew, stored_tasks: StoredTasks) 
     tasks: Mapping[str, TaskSpec] = {}
     if crew.task_ids:
         tasks = await stored_tasks(session, crew.project_id, crew.task_ids)
-    read = read_both(crew.agents_yaml, crew.tasks_yaml)
+    read = await read_beside(crew.agents_yaml, crew.tasks_yaml)
     if broken := [fault for fault in read.broken if not fault.bare]:
         raise DefinitionsInvalid(broken)
     return combine(CrewParts.of(crew), read, tasks)
@@ -121,3 +125,14 @@ def _merged(
 ) -> dict[str, Any]:
     given = {tool: {**of_crew[tool], **own.get(tool, {})} for tool in tools if tool in of_crew}
     return {**own, **given}
+
+
+async def read_beside(agents_yaml: Any, tasks_yaml: Any) -> Definitions:
+    """Read definitions; long ones in a thread, so that nobody else has to wait."""
+    if all(text is None or _is_short(text) for text in (agents_yaml, tasks_yaml)):
+        return read_both(agents_yaml, tasks_yaml)
+    return await asyncio.to_thread(read_both, agents_yaml, tasks_yaml)
+
+
+def _is_short(source: Any) -> bool:
+    return isinstance(source, str) and len(source) <= _SHORT

@@ -156,38 +156,47 @@ def _entries(source: str, kind: str, given: Source, most: int, found: Definition
     value, path = read.value, ()
     if isinstance(value, dict):
         value, path = _unwrapped(cast("dict[str, Any]", value), kind)
-    pairs: list[tuple[str, str, Any]] = []
+    parts: list[tuple[Path, str, Any]] = []
     if isinstance(value, dict):
-        pairs = [(key, key, item) for key, item in cast("dict[str, Any]", value).items()]
+        parts = [((key,), key, item) for key, item in cast("dict[str, Any]", value).items()]
     elif isinstance(value, list):
         items = enumerate(cast("list[Any]", value))
-        pairs = [(str(at), _key_of(item, f"{kind[:-1]}_{at + 1}"), item) for at, item in items]
+        parts = [_part(at, item, f"{kind[:-1]}_{at + 1}") for at, item in items]
     elif value is not None and value != "":
         found.faults.append(_misshapen(source, kind, read, value))
-    if len(pairs) > most:
-        place = read.place((*path, pairs[most][0]))
+    if len(parts) > most:
+        place = read.place((*path, *parts[most][0]))
         line, column = place or (None, None)
         text = f"A crew may have {most} {kind}."
         found.faults.append(Fault(field=source, message=text, line=line, column=column))
         return []
-    _note_places(found, kind, read, path, {at: key for at, key, _ in pairs})
+    _note_places(found, kind, read, {(*path, *inner): key for inner, key, _ in parts})
     entries: list[_Entry] = []
-    for at, key, item in pairs:
+    for inner, key, item in parts:
         if key.strip() and len(key) <= _LONGEST_KEY:
-            entries.append(_Entry(source, key, (*path, at), item, read))
+            entries.append(_Entry(source, key, (*path, *inner), item, read))
         else:
             text = f"A key must have 1 to {_LONGEST_KEY} characters."
             found.faults.append(Fault(field=source, message=text))
     return entries
 
 
-def _note_places(
-    found: Definitions, kind: str, read: Read, path: Path, keys: Mapping[str, str]
-) -> None:
-    depth = len(path)
+def _note_places(found: Definitions, kind: str, read: Read, keys: Mapping[Path, str]) -> None:
+    depths = {len(path) for path in keys}
     for place, (line, _) in read.places.items():
-        if len(place) > depth and place[:depth] == path and place[depth] in keys:
-            found.places.setdefault((kind, keys[place[depth]], *place[depth + 1 :]), line)
+        for depth in depths:
+            if (key := keys.get(place[:depth])) is not None:
+                found.places.setdefault((kind, key, *place[depth:]), line)
+
+
+def _part(at: int, item: Any, otherwise: str) -> tuple[Path, str, Any]:
+    """Read an item of a list; `- key: {...}` is one, too."""
+    fields = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
+    if len(fields) == 1:
+        ((key, inner),) = fields.items()
+        if isinstance(inner, dict) and key not in REFERENCES:
+            return (str(at), key), key, cast("dict[str, Any]", inner)
+    return (str(at),), _key_of(fields or item, otherwise), cast("Any", item)
 
 
 def _unwrapped(value: dict[str, Any], kind: str) -> tuple[Any, Path]:
@@ -234,7 +243,7 @@ def _member(entry: _Entry, found: Definitions) -> CrewMember | None:
         found.agent_names.add(fields.get(name), entry.key)
     if not defines_agent(fields):
         given = next((fields[name] for name in REFERENCES if fields.get(name)), None)
-        reference = name_of(given) if given else entry.key.removeprefix("agent_") or entry.key
+        reference = name_of(given) if given else _stored_in(entry.key)
         if not isinstance(reference, str) or not 0 < len(reference) <= _LONGEST_KEY:
             found.faults.append(entry.fault("An agent is named by its id, key or name."))
             return None
@@ -245,6 +254,11 @@ def _member(entry: _Entry, found: Definitions) -> CrewMember | None:
         _refuse(entry, error, found)
         return None
     return CrewMember(key=entry.key, definition=definition)
+
+
+def _stored_in(key: str) -> str:
+    """Return the reference to a stored agent that a key is."""
+    return key.removeprefix("agent_").strip() or key.strip()
 
 
 def _task(entry: _Entry, found: Definitions) -> TaskSpec | None:

@@ -1,6 +1,6 @@
 """What there is in a project of all that a crew names: agents, tools and models, read once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from muster.domains.catalogue.agents import (
     Agent,
     AgentSpec,
     configuration_status,
+    placeholders_of,
 )
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
@@ -33,6 +34,7 @@ class Known:
         agent_faults: By reference, why a stored agent cannot run.
         tool_faults: By `agents.<key>` or `tasks.<key>` and the tool, why it cannot be used there.
         model_faults: By reference, why a model cannot be called.
+        placeholders: By reference to a stored agent, what its texts leave to be filled.
     """
 
     agents: frozenset[str] = frozenset()
@@ -41,6 +43,7 @@ class Known:
     agent_faults: Mapping[str, str] = field(default_factory=dict[str, str])
     tool_faults: Mapping[tuple[str, str], str] = field(default_factory=ToolFaults)
     model_faults: Mapping[str, str] = field(default_factory=dict[str, str])
+    placeholders: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 async def read_known(
@@ -75,6 +78,7 @@ async def read_known(
         agent_faults=faults,
         tool_faults=tool_faults,
         model_faults=model_faults,
+        placeholders={name: _placeholders(agent) for name, agent in agents.named.items()},
     )
 
 
@@ -124,6 +128,11 @@ async def _agents(database: Database, project_id: str, references: Collection[st
         session.expunge_all()
     named = {reference: named[reference] for reference in references if reference in named}
     return _Agents(named, names | set(named))
+
+
+def _placeholders(agent: Agent) -> list[str]:
+    spec = AgentSpec.model_validate(agent.spec)
+    return [name for name in placeholders_of(spec) if name not in spec.inputs]
 
 
 async def _fault_of(

@@ -73,8 +73,7 @@ class _Examination:
             yield self._problem(("tasks",), "The crew has no tasks; add one to tasks_yaml.")
         if not spec.agents and not any(task.agent for task in spec.tasks):
             yield self._problem(("agents",), "The crew has no agents; add one to agents_yaml.")
-        if spec.model:
-            yield from self._model(("model",), spec.model)
+        yield from self._model_of_crew()
         yield from self._manager()
         yield from self._twice("agents", self._members, [_name_of(m) for m in spec.agents])
         for member in spec.agents:
@@ -83,6 +82,17 @@ class _Examination:
         for position, task in enumerate(spec.tasks):
             yield from self._task(position, task)
         yield from self._cycles()
+
+    def _model_of_crew(self) -> Iterator[CrewProblem]:
+        spec = self._spec
+        if not spec.model:
+            return
+        managed = spec.manager_agent or spec.manager_llm
+        needed = (spec.process == "hierarchical" and not managed) or any(
+            member.definition and not member.definition.llm for member in spec.agents
+        )
+        for problem in self._model(("model",), spec.model):
+            yield problem if needed else problem.model_copy(update={"severity": "warning"})
 
     def _manager(self) -> Iterator[CrewProblem]:
         spec = self._spec
@@ -105,7 +115,10 @@ class _Examination:
         path = ("agents", member.key)
         definition = member.definition
         if definition is None:
-            yield from self._agent(path, member.reference or member.key)
+            reference = member.reference or member.key
+            yield from self._agent(path, reference)
+            names = self._known.placeholders.get(reference, ())
+            yield from self._unfilled(path, names, self._spec.inputs)
             return
         if definition.llm:
             yield from self._model((*path, "llm"), definition.llm)

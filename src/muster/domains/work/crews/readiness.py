@@ -1,13 +1,11 @@
 """Whether a crew can run: its definitions read, its references looked up, its parts examined."""
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.catalogue.tools import ToolCatalogue
-from muster.domains.work.crews.combining import CrewParts, StoredTasks, combine
-from muster.domains.work.crews.definitions import Definitions, read_both
+from muster.domains.work.crews.combining import CrewParts, StoredTasks, combine, read_beside
+from muster.domains.work.crews.definitions import Definitions
 from muster.domains.work.crews.errors import DefinitionsInvalid
 from muster.domains.work.crews.exposure import exposed_secrets
 from muster.domains.work.crews.known import read_known
@@ -15,9 +13,6 @@ from muster.domains.work.crews.problems import of_fault, problems_of
 from muster.domains.work.crews.schemas import CrewStatus
 from muster.domains.work.plans import CrewSpec, TaskSpec
 from muster.kernel.db import Database
-
-_SHORT = 20_000
-"""Texts up to this length are read at once; longer ones beside the event loop."""
 
 
 class CrewReadiness:
@@ -66,14 +61,3 @@ class CrewReadiness:
         problems += exposed_secrets(read)
         ready = all(problem.severity != "error" for problem in problems)
         return spec, CrewStatus(is_ready=ready, problems=problems)
-
-
-async def read_beside(agents_yaml: Any, tasks_yaml: Any) -> Definitions:
-    """Read definitions; long ones in a thread, so that nobody else has to wait."""
-    if all(text is None or _is_short(text) for text in (agents_yaml, tasks_yaml)):
-        return read_both(agents_yaml, tasks_yaml)
-    return await asyncio.to_thread(read_both, agents_yaml, tasks_yaml)
-
-
-def _is_short(source: Any) -> bool:
-    return isinstance(source, str) and len(source) <= _SHORT
