@@ -115,7 +115,9 @@ async def test_versions_are_kept_and_can_be_restored(people: People, muster: Mus
     path = f"/templates/{body['id']}"
     same = (await people.editor.put(path, json={"description": "One"})).json()
     assert same["version"] == 1
-    second = (await people.editor.put(path, json={"template": "Now {x}", "variables": ["x"]})).json()
+    second = (
+        await people.editor.put(path, json={"template": "Now {x}", "variables": ["x"]})
+    ).json()
     assert (second["version"], second["description"]) == (2, "One")
     page = (await people.viewer.get(f"{path}/versions")).json()
     assert [item["version"] for item in page["items"]] == [2, 1]

@@ -159,9 +159,7 @@ async def test_an_admin_decides(people: People, muster: Muster) -> None:
     path = f"/admin/workers/{worker['id']}/approve"
     rejected = (await people.admin.patch(path, json={"is_approved": False, "group": ""})).json()
     assert (rejected["approval_status"], rejected["group"]) == ("rejected", None)
-    facts = await recorded(
-        muster, "worker.approved", "worker.rejected", chain=people.project_id
-    )
+    facts = await recorded(muster, "worker.approved", "worker.rejected", chain=people.project_id)
     assert [fact.type for fact in facts] == ["worker.approved", "worker.rejected"]
     assert facts[0].data["group"] == "gpu"
     assert (await people.admin.patch(path, json={})).status_code == 422

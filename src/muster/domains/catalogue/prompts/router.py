@@ -137,9 +137,7 @@ async def restore_prompt_template_version(
 @router.post(
     "/{template_id}/render", responses=problems(PromptTemplateNotFound, PromptTemplateInactive)
 )
-async def render_prompt_template(
-    templates: Reader, template_id: str, body: RenderIn
-) -> RenderOut:
+async def render_prompt_template(templates: Reader, template_id: str, body: RenderIn) -> RenderOut:
     """Fill the placeholders of a prompt template; nothing is stored.
 
     A 422 `template_variables_missing` names the placeholders without a value. Values for which the

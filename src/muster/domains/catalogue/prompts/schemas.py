@@ -169,9 +169,10 @@ class RenderIn(In):
         Field(
             max_length=500,
             description="By name; what is no text is written as JSON.",
+            default_factory=dict[str, Any],
             examples=[{"task_description": "compare two tariffs"}],
         ),
-    ] = {}
+    ]
 
 
 class RenderOut(Out):

@@ -101,9 +101,7 @@ def filtered(statement: Select[Any], params: WorkerList) -> Select[Any]:
         lives = online(clock.now())
         statement = statement.where(lives if params.status == "online" else ~lives)
     if params.approval_status is not None:
-        statement = statement.where(
-            WorkerNode.is_approved.is_(_APPROVAL[params.approval_status])
-        )
+        statement = statement.where(WorkerNode.is_approved.is_(_APPROVAL[params.approval_status]))
     if params.group is not None:
         statement = statement.where(WorkerNode.group == params.group)
     if params.search:
@@ -139,16 +137,14 @@ async def agents_of(session: AsyncSession, workers: Sequence[WorkerNode]) -> dic
         return {}
     statement = (
         select(WorkerNode.id, func.count(Agent.id))
-        .join(Agent, and_(_BOUND_TO == WorkerNode.id, Agent.project_id == WorkerNode.project_id))
+        .join(Agent, and_(WorkerNode.id == _BOUND_TO, Agent.project_id == WorkerNode.project_id))
         .where(WorkerNode.id.in_([worker.id for worker in workers]), Agent.deleted_at.is_(None))
         .group_by(WorkerNode.id)
     )
-    return {worker_id: count for worker_id, count in await session.execute(statement)}
+    return dict((await session.execute(statement)).tuples().all())
 
 
 async def executors(session: AsyncSession) -> Sequence[Executor]:
     """Return the processes that execute runs, the oldest first."""
-    statement = (
-        select(Executor).where(Executor.stopped_at.is_(None)).order_by(Executor.started_at)
-    )
+    statement = select(Executor).where(Executor.stopped_at.is_(None)).order_by(Executor.started_at)
     return (await session.scalars(statement)).all()

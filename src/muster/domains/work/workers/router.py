@@ -39,9 +39,7 @@ Writer = Annotated[WorkerService, Depends(_writer)]
 
 
 @router.get("", response_model=Page[WorkerOut])
-async def list_workers(
-    workers: Reader, params: Annotated[WorkerList, Query()]
-) -> Rows[WorkerOut]:
+async def list_workers(workers: Reader, params: Annotated[WorkerList, Query()]) -> Rows[WorkerOut]:
     """List the workers of the project, newest first."""
     return await workers.list(params)
 

@@ -80,9 +80,9 @@ class WorkerList(ListParams):
 class AdminWorkerList(WorkerList):
     """Filters of the list of the workers of all projects."""
 
-    project_id: Annotated[
-        str | None, Field(max_length=36, description="Only of this project.")
-    ] = None
+    project_id: Annotated[str | None, Field(max_length=36, description="Only of this project.")] = (
+        None
+    )
 
 
 class Usage(Out):
