@@ -35,7 +35,7 @@ class PromptTemplateRepository(Repository[PromptTemplate]):
             self.query().where(PromptTemplate.name == name)
         )
         if row is None:
-            raise PromptTemplateNotFound(f"There is no prompt template named {name[:200]!r}.")
+            raise PromptTemplateNotFound
         return row
 
     async def held(self, template_id: str) -> PromptTemplate:

@@ -141,7 +141,7 @@ async def agents_of(session: AsyncSession, workers: Sequence[WorkerNode]) -> dic
         .where(WorkerNode.id.in_([worker.id for worker in workers]), Agent.deleted_at.is_(None))
         .group_by(WorkerNode.id)
     )
-    return dict((await session.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(statement)}
 
 
 async def executors(session: AsyncSession) -> Sequence[Executor]:

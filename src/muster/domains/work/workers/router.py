@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query
 
 from muster.domains.work.workers.errors import WorkerNameTaken, WorkerNotFound
 from muster.domains.work.workers.schemas import (
@@ -45,18 +45,13 @@ async def list_workers(workers: Reader, params: Annotated[WorkerList, Query()]) 
 
 
 @router.post("/register", status_code=201, responses=problems(WorkerNameTaken))
-async def register_worker(
-    workers: Writer, body: WorkerRegister, response: Response
-) -> RegisteredWorker:
+async def register_worker(workers: Writer, body: WorkerRegister) -> RegisteredWorker:
     """Register a worker by its name. A new one waits until an admin of the platform approves it.
 
-    Registering the same name again changes what is known of the worker, leaves the decision about
-    it as it is, and answers 200 with `registration_status` "updated".
+    Registering the same name again changes what is known of the worker and leaves the decision
+    about it as it is; `registration_status` is then "updated".
     """
-    worker, created = await workers.register(body)
-    if not created:
-        response.status_code = 200
-    return worker
+    return await workers.register(body)
 
 
 @router.get("/overview")

@@ -50,7 +50,7 @@ class WorkerRegister(In):
 class Heartbeat(In):
     """A sign of life, with how busy the machine is; what is left out is not known."""
 
-    cpu_usage_percent: Percent | None = None
+    cpu_usage_percent: Annotated[Percent | None, Field(examples=[12.5])] = None
     memory_usage_percent: Percent | None = None
     disk_usage_percent: Percent | None = None
 
@@ -58,7 +58,7 @@ class Heartbeat(In):
 class WorkerApproval(In):
     """The decision about a worker."""
 
-    is_approved: bool
+    is_approved: Annotated[bool, Field(examples=[True])]
     group: Annotated[
         str | None, Field(max_length=255, description="A label; null or absent: it stays.")
     ] = None

@@ -43,10 +43,10 @@ class WorkerService:
     async def get(self, worker_id: str) -> WorkerOut:
         return await self._shown(await self._workers.get(worker_id))
 
-    async def register(self, body: WorkerRegister) -> tuple[RegisteredWorker, bool]:
+    async def register(self, body: WorkerRegister) -> RegisteredWorker:
         """Make the worker with a name, or change what is known of it.
 
-        Returns it, and whether it is new. Of many that register one name at once, one makes it.
+        Of many that register one name at once, one makes it.
         """
         values = body.model_dump()
         row = await self._workers.find_name(body.name)
@@ -61,7 +61,7 @@ class WorkerService:
             else:
                 fact = WorkerRegistered(worker_id=row.id, name=row.name, hostname=row.hostname)
                 events.record(self._session, self._caller, fact)
-                return await self._registered(row, created=True), True
+                return await self._registered(row, created=True)
         if row is None:
             raise WorkerNameTaken("It was deleted at the same moment; register it again.")
         changed = sorted(name for name, value in values.items() if value != getattr(row, name))
@@ -69,7 +69,7 @@ class WorkerService:
             await self._workers.update(row, **{name: values[name] for name in changed})
             fact = WorkerUpdated(worker_id=row.id, name=row.name, changed=changed)
             events.record(self._session, self._caller, fact)
-        return await self._registered(row, created=False), False
+        return await self._registered(row, created=False)
 
     async def heartbeat(self, worker_id: str, body: Heartbeat) -> WorkerOut:
         """Note a sign of life; the first one after a silence is an event."""
