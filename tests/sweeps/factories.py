@@ -126,6 +126,19 @@ def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
     return str(sent.json()["items"][0]["id"])
 
 
+_TEMPLATE = _posted("/templates", lambda: {"name": f"Template {new_id()}", "template": "Say {it}."})
+_WORKER = _posted("/workers/register", lambda: {"name": f"Worker {new_id()}"})
+
+
+def _template_name(world: "World", person: str, given: dict[str, str]) -> str:
+    template = _TEMPLATE(world, person, given)
+    return str(world.call("GET", f"{BASE}/templates/{template}", person).json()["name"])
+
+
+def _any_worker(world: "World", _: str, __: dict[str, str]) -> str:
+    return _WORKER(world, "owner", {})
+
+
 def _report(world: "World", person: str, given: dict[str, str]) -> str:
     body = {"format": "json", "from": "2026-01-01", "to": "2027-01-01"}
     answer = world.call("POST", BASE + "/reports", person, json=body)
@@ -160,6 +173,15 @@ FACTORIES: dict[str, Factory] = {
                 "configuration": {"url": "http://127.0.0.1:9/nothing"},
             },
         )
+    ),
+    "/templates/{template_id}": Factory(_TEMPLATE),
+    "/templates/by-name/{name}": Factory(_template_name),
+    "/templates/{template_id}/versions/{version}": Factory(
+        lambda _, __, ___: "1", shared="a number, which means something only with its template"
+    ),
+    "/workers/{worker_id}": Factory(_WORKER),
+    "/admin/workers/{worker_id}": Factory(
+        _any_worker, shared="admins look after the workers of all projects"
     ),
     "/agents/{agent_id}": Factory(_posted("/agents", _agent)),
     "/agents/{agent_id}/versions/{version}": Factory(

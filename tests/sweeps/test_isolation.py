@@ -30,6 +30,8 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
         "/tools",
         {"name": "same", "tool_type": "http", "configuration": {"url": "http://127.0.0.1:9"}},
     ),
+    ("/templates", {"name": SAME, "template": "Say {it}."}),
+    ("/workers/register", {"name": SAME}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/crews", {"name": SAME}),
@@ -48,7 +50,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 OF_ALL = {"builtin", "environment"}
 """Sources of what every project has: built-in tools and models, those of the environment."""
 
-OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read"}
+OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read", "workers:approve"}
 """Scopes of admins, who look after all projects."""
 
 OF_PERSON = {"profile:read", "api-keys:read"}

@@ -19,6 +19,8 @@ from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.launching import Launcher, follow_task, tasks_of
 from muster.domains.work.runs import FOLLOWERS, RunFollower
+from muster.domains.work.runs import RunFollower
+from muster.entrypoints.generating import GeneratingModels
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
 from muster.entrypoints.running import EngineMode, Running
@@ -144,6 +146,9 @@ class Muster:
         app.state.approval_decided = self.running.approval_decided
         app.state.access_rules = self.running.access_rules
         app.state.bare_calls = self.running.bare_calls
+        app.state.generating_models = GeneratingModels(
+            self.models, self.database, self.running.bare_calls
+        )
         app.state.cost_journal = self.running.cost_journal
         app.state.intake = self.running.intake
         app.state.evaluator = self.running.evaluator

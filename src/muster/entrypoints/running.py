@@ -41,6 +41,7 @@ from muster.domains.work.runs import (
     hold_line,
     wake_decided,
 )
+from muster.domains.work.workers import WorkerWatch
 from muster.engine import Engine, EngineOptions
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
@@ -170,6 +171,7 @@ class Running:
             _background(stack, Dispatcher(self.parts).run, "dispatcher")
             sweep = IdleSweep(self._database, self.parts.writer)
             _background(stack, sweep.run, "idle-sweep")
+            _background(stack, WorkerWatch(self._database).run, "worker-watch")
             _background(stack, self._courier.run, "courier")
             _background(stack, self._housekeeping, "housekeeping")
 

@@ -67,6 +67,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "prompt_templates",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column(
+            "variables", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_prompt_templates_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt_templates")),
+        sa.UniqueConstraint("project_id", "name", name="uq_prompt_templates_project_id_name"),
+    )
+    with op.batch_alter_table("prompt_templates", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_prompt_templates_project_id"), ["project_id"], unique=False
+        )
+
+    op.create_table(
         "tasks",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -125,6 +153,50 @@ def upgrade() -> None:
         batch_op.create_index("ix_tasks_project_id_name", ["project_id", "name"], unique=False)
 
     op.create_table(
+        "worker_nodes",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("hostname", sa.String(length=255), nullable=True),
+        sa.Column("ip_address", sa.String(length=64), nullable=True),
+        sa.Column("max_agents", sa.Integer(), nullable=False),
+        sa.Column("cpu_cores", sa.Integer(), nullable=True),
+        sa.Column("memory_total_mb", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "os_info", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column("group", sa.String(length=255), nullable=True),
+        sa.Column("is_approved", sa.Boolean(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_by_id", sa.String(length=64), nullable=True),
+        sa.Column("registered_by_id", sa.String(length=64), nullable=False),
+        sa.Column("cpu_usage_percent", sa.Double(), nullable=True),
+        sa.Column("memory_usage_percent", sa.Double(), nullable=True),
+        sa.Column("disk_usage_percent", sa.Double(), nullable=True),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told_online", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_worker_nodes_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_nodes")),
+        sa.UniqueConstraint("project_id", "name", name="uq_worker_nodes_project_id_name"),
+    )
+    with op.batch_alter_table("worker_nodes", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_worker_nodes_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_worker_nodes_told_online_heartbeat_at",
+            ["told_online", "heartbeat_at"],
+            unique=False,
+        )
+
+    op.create_table(
         "crew_feedback",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -154,6 +226,25 @@ def upgrade() -> None:
             batch_op.f("ix_crew_feedback_project_id"), ["project_id"], unique=False
         )
 
+    op.create_table(
+        "prompt_template_versions",
+        sa.Column("template_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "content", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("note", sa.String(length=255), nullable=True),
+        sa.Column("created_by_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["template_id"],
+            ["prompt_templates.id"],
+            name=op.f("fk_prompt_template_versions_template_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("template_id", "version", name=op.f("pk_prompt_template_versions")),
+    )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True))
@@ -168,11 +259,17 @@ def downgrade() -> None:
         batch_op.drop_column("wake_at")
         batch_op.drop_column("target_id")
 
+    op.drop_table("prompt_template_versions")
     with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_crew_feedback_project_id"))
         batch_op.drop_index("ix_crew_feedback_crew_id_created_at")
 
     op.drop_table("crew_feedback")
+    with op.batch_alter_table("worker_nodes", schema=None) as batch_op:
+        batch_op.drop_index("ix_worker_nodes_told_online_heartbeat_at")
+        batch_op.drop_index(batch_op.f("ix_worker_nodes_project_id"))
+
+    op.drop_table("worker_nodes")
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.drop_index("ix_tasks_project_id_name")
         batch_op.drop_index("ix_tasks_project_id_created_at")
@@ -186,6 +283,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_tasks_agent_id_status")
 
     op.drop_table("tasks")
+    with op.batch_alter_table("prompt_templates", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_prompt_templates_project_id"))
+
+    op.drop_table("prompt_templates")
     with op.batch_alter_table("crews", schema=None) as batch_op:
         batch_op.drop_index("ix_crews_project_id_created_at")
         batch_op.drop_index(batch_op.f("ix_crews_project_id"))

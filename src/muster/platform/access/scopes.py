@@ -51,6 +51,8 @@ class Scope(StrEnum):
     TOOLS_READ = "tools:read"
     TOOLS_WRITE = "tools:write"
     TOOLS_INVOKE = "tools:invoke"
+    TEMPLATES_READ = "templates:read"
+    TEMPLATES_WRITE = "templates:write"
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
@@ -61,6 +63,10 @@ class Scope(StrEnum):
     TASKS_WRITE = "tasks:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
+    GENERATION_INVOKE = "generation:invoke"
+    WORKERS_READ = "workers:read"
+    WORKERS_WRITE = "workers:write"
+    WORKERS_APPROVE = "workers:approve"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     APPROVALS_DECIDE = "approvals:decide"
@@ -98,6 +104,7 @@ _ADMIN = _EVERYONE | {
     Scope.BREAKERS_READ,
     Scope.BREAKERS_WRITE,
     Scope.ACCESS_RULES_CHECK,
+    Scope.WORKERS_APPROVE,
 }
 
 PLATFORM_SCOPES: dict[PlatformRole, frozenset[Scope]] = {
@@ -114,10 +121,12 @@ _VIEWER = frozenset(
         Scope.SECRETS_READ,
         Scope.MODELS_READ,
         Scope.TOOLS_READ,
+        Scope.TEMPLATES_READ,
         Scope.AGENTS_READ,
         Scope.CREWS_READ,
         Scope.TASKS_READ,
         Scope.RUNS_READ,
+        Scope.WORKERS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
         Scope.INCIDENTS_READ,
@@ -130,6 +139,7 @@ _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
     Scope.RUNS_EXECUTE,
+    Scope.GENERATION_INVOKE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
     Scope.INCIDENTS_WRITE,
@@ -139,11 +149,13 @@ _EDITOR = _OPERATOR | {
     Scope.SECRETS_WRITE,
     Scope.MODELS_WRITE,
     Scope.TOOLS_WRITE,
+    Scope.TEMPLATES_WRITE,
     Scope.AGENTS_WRITE,
     Scope.TASKS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.CREWS_WRITE,
     Scope.LOGS_WRITE,
+    Scope.WORKERS_WRITE,
     Scope.INCIDENTS_REPORT,
     Scope.POLICIES_WRITE,
     Scope.ACTIONS_WRITE,

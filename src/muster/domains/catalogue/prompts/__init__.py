@@ -1,0 +1,14 @@
+"""Prompt templates: texts with placeholders that a project keeps, versions and fills."""
+
+from muster.domains.catalogue.prompts.errors import PromptTemplateNotFound
+from muster.domains.catalogue.prompts.models import PromptTemplate
+from muster.domains.catalogue.prompts.placeholders import fill, placeholders_in
+from muster.domains.catalogue.prompts.service import PromptTemplateService
+
+__all__ = [
+    "PromptTemplate",
+    "PromptTemplateNotFound",
+    "PromptTemplateService",
+    "fill",
+    "placeholders_in",
+]

@@ -1,0 +1,11 @@
+"""What can go wrong with worker nodes."""
+
+from muster.kernel.errors import Conflict, NotFound
+
+
+class WorkerNotFound(NotFound):
+    code, title = "worker_not_found", "No such worker"
+
+
+class WorkerNameTaken(Conflict):
+    code, title = "worker_name_taken", "A worker with this name exists in the project"
