@@ -19,7 +19,6 @@ from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.launching import Launcher, follow_task, tasks_of
 from muster.domains.work.runs import FOLLOWERS, RunFollower
-from muster.domains.work.runs import RunFollower
 from muster.entrypoints.generating import GeneratingModels
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS

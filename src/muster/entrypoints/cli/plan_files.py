@@ -29,14 +29,13 @@ def read_plan(
     if not isinstance(found, dict):
         return None
     given = cast("dict[str, Any]", found)
-    defaults = given.get("inputs") or {}
+    defaults, named = given.get("inputs") or {}, cast("Any", given.get("files") or [])
     if not isinstance(defaults, dict):
         raise Refusal("inputs must be a mapping of names to values.")
-    body: dict[str, Any] = {"inputs": {**defaults, **inputs}}
-    named = given.get("files") or []
-    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):  # pyright: ignore[reportUnknownVariableType]
+    body: dict[str, Any] = {"inputs": {**cast("dict[str, Any]", defaults), **inputs}}
+    names = cast("list[str]", named if isinstance(named, list) else [named])
+    if not all(isinstance(name, str) for name in names):
         raise Refusal("files must be a list of paths, relative to the file.")
-    names = cast("list[str]", named)
     missing = [name for name in names if not (file.parent / name).is_file()]
     if missing:
         raise Refusal(f"{missing[0]} is not there; files are named relative to {file.name}.")

@@ -126,7 +126,7 @@ def parse(expression: str) -> ast.AST:
         raise ExpressionInvalid(f"An expression may have {_MOST_CHARACTERS} characters.")
     try:
         return ast.parse(expression.strip(), mode="eval")
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         column = getattr(error, "offset", None)
         at = f" at character {column}" if column else ""
         raise ExpressionInvalid(f"{expression.strip()!r} cannot be read{at}.") from None
