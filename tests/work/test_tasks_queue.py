@@ -211,23 +211,51 @@ async def test_agents_of_workers_and_elsewhere_are_left_alone(
     assert await queue.once() == 0
 
 
+class Slow(AgentLauncher):
+    """One during which the task is cancelled; its run may begin before that is noticed."""
+
+    def __init__(self, muster: Muster, people: People, task: dict[str, Any]) -> None:
+        super().__init__(muster)
+        self._muster, self._people, self._task = muster, people, task
+
+    async def launch(self, *args: Any, **options: Any) -> str:
+        cancelled = await self._people.editor.post(f"/tasks/{self._task['id']}/cancel")
+        assert cancelled.status_code == 200
+        run_id = await super().launch(*args, **options)
+        await follow(self._muster, self._task, run_id, "started")
+        return run_id
+
+
+@pytest.mark.parametrize("by_queue", [True, False])
 async def test_a_task_that_is_cancelled_while_it_is_launched(
-    muster: Muster, people: People
+    muster: Muster, people: People, *, by_queue: bool
 ) -> None:
     await make_agent(people.editor, started=True)
     task = await make_task(people.editor, agent="researcher")
-
-    class Slow(AgentLauncher):
-        async def launch(self, *args: Any, **options: Any) -> str:
-            cancelled = await people.operator.post(f"/tasks/{task['id']}/cancel")
-            assert cancelled.status_code == 200
-            return await super().launch(*args, **options)
-
-    await queue_of(muster, Slow(muster)).once()
+    launcher = muster.app.state.launcher = Slow(muster, people, task)
+    if by_queue:
+        await queue_of(muster, launcher).once()
+    else:
+        await people.operator.post(f"/tasks/{task['id']}/run")
     ended = await read(people.viewer, task)
     assert ended["status"] == "cancelled"
     execution = (await people.viewer.get(f"/executions/{ended['last_run_id']}")).json()
     assert execution["status"] == "cancelled"
+    assert await event_types(people.viewer, task) == ["task.created", "task.cancelled"]
+    assert (await people.editor.delete(f"/tasks/{task['id']}")).status_code == 204
+
+
+async def test_a_task_that_is_cancelled_after_its_claimer_died(
+    muster: Muster, people: People
+) -> None:
+    await make_agent(people.editor, started=True)
+    task = await make_task(people.editor, agent="researcher")
+    launcher = DyingLauncher(muster, [RuntimeError("gone")])
+    await queue_of(muster, launcher).once()
+    await people.editor.post(f"/tasks/{task['id']}/cancel")
+    assert await queue_of(muster, launcher, launched_within=timedelta(0)).once() == 0
+    assert len(launcher.asked) == 1
+    assert (await people.editor.delete(f"/tasks/{task['id']}")).status_code == 204
 
 
 @asynccontextmanager

@@ -74,25 +74,34 @@ async def follow_run(
     )
     if task is None:
         return
-    if task.last_run_id != run_id and (wanted is not TaskStatus.RUNNING or task.is_at_work):
+    if not _is_its(task, run_id, wanted):
         return
-    before, task.last_run_id, task.claimed_at = task.status, run_id, None
+    task.last_run_id, task.claimed_at = run_id, None
     if wanted is TaskStatus.RUNNING:
         started(session, caller, task)
-    elif wanted is TaskStatus.WAITING:
-        task.status = wanted.value
-        if before != wanted:
-            events.record(session, caller, TaskWaiting(**facts_of(task), run_id=run_id))
-    elif wanted is TaskStatus.CANCELLED:
-        if before != wanted:
-            cancelled(session, caller, task, _reason_of(error), result=result)
     elif wanted is TaskStatus.COMPLETED:
         _end(task, wanted, result=result)
         events.record(session, caller, TaskCompleted(**facts_of(task), run_id=run_id))
-    else:
+    elif wanted is TaskStatus.FAILED:
         failed(session, caller, task, error or {"code": status}, result=result)
+    elif task.status != wanted:
+        if wanted is TaskStatus.WAITING:
+            task.status = wanted.value
+            events.record(session, caller, TaskWaiting(**facts_of(task), run_id=run_id))
+        else:
+            cancelled(session, caller, task, _reason_of(error), result=result)
     await session.flush()
     wake_queue(session)
+
+
+def _is_its(task: Task, run_id: str, wanted: TaskStatus) -> bool:
+    """Tell whether a task is to follow a run."""
+    if wanted is not TaskStatus.RUNNING:
+        return task.last_run_id == run_id
+    if task.last_run_id != run_id:
+        return not task.is_at_work
+    # One that was cancelled while this run was launched: the run is about to be ended.
+    return task.status != TaskStatus.CANCELLED or task.claimed_at is None
 
 
 def started(session: AsyncSession, caller: Caller, task: Task) -> None:

@@ -1,7 +1,6 @@
 """What one can do with tasks. Knows nothing of HTTP."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -141,18 +140,24 @@ class TaskService:
     async def cancel(self, task_id: str, runs: CancelRun, reason: str | None) -> Task:
         """End a task, and its run at once. One that is cancelled already stays as it is."""
         task = await self._tasks.get(task_id)
+        being_launched = False
         if task.is_at_work and task.last_run_id:
             # First the run: whoever ends a run has it before its task.
-            with suppress(RunNotFound, IllegalRunMove):
+            try:
                 await runs.cancel(task.last_run_id, reason)
+            except RunNotFound:
+                being_launched = True
+            except IllegalRunMove:
+                pass  # it has come to its end by itself in this moment
         task = await self._tasks.held(task_id)
         if task.status == TaskStatus.CANCELLED:
             return task
         if task.is_final:
             raise TaskEnded(f"The task is {task.status}; run it again or delete it.")
+        claimed_at = task.claimed_at if being_launched else None
         cancelled(self._session, self._caller, task, reason)
-        await self._tasks.flush()
-        return task
+        # Whoever claimed it sees by this that the run is to be ended as soon as there is one.
+        return await self._tasks.update(task, claimed_at=claimed_at)
 
     async def claim(
         self, task_id: str, *, run_id: str, inputs: dict[str, Any], model: str | None
