@@ -12,6 +12,7 @@ import pytest
 from muster.domains.work.tasks import Launcher, Target, TaskQueue
 from muster.entrypoints.assembly import Muster
 from muster.kernel.errors import Unavailable
+from muster.kernel.ids import new_id
 from muster.platform.access import Caller
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
@@ -154,6 +155,23 @@ async def test_a_claim_without_a_run_is_launched_again(muster: Muster, people: P
     assert launcher.asked == [run_id] * 3
     assert launcher.launched == [(task["id"], run_id)]
     assert (await people.viewer.get(f"/executions/{run_id}")).status_code == 200
+
+
+async def test_a_run_that_was_made_otherwise_keeps_the_queue_away(
+    muster: Muster, people: People, queue: TaskQueue, launcher: AgentLauncher
+) -> None:
+    agent = await make_agent(people.editor, started=True)
+    task = await make_task(people.editor, agent="researcher")
+    made = await people.editor.post("/executions", json={"agent_id": agent["id"]})
+    run_id = made.json()["execution_id"]
+    await follow(muster, task, run_id, "created")
+    assert await queue.once() == 0
+    await follow(muster, task, new_id(), "created")
+    await end_runs(muster, people.viewer, task)
+    assert await queue.once() == 0
+    done = await read(people.viewer, task)
+    assert (done["status"], done["last_run_id"]) == ("completed", run_id)
+    assert not launcher.launched
 
 
 async def test_what_cannot_be_run_has_failed(people: People, queue: TaskQueue) -> None:
