@@ -4,20 +4,18 @@ from typing import Any
 
 import httpx2
 
-from muster.domains.work.journal import Run
-from muster.domains.work.runs import ExecutionCreate, RunParts, snapshot_of
-from muster.domains.work.runs.creation import NewRun, insert_run
-from muster.domains.work.runs.lifecycle import submit_later
-from muster.domains.work.tasks import Target, find_task, follow_run, spec_of
+from muster.domains.work.launching import Launcher
+from muster.domains.work.plans import Target
+from muster.domains.work.tasks import follow_run
 from muster.entrypoints.assembly import Muster
 from muster.platform.access import Caller
 
 
-class AgentLauncher:
-    """Runs a task as a run of its agent, with its description as the question."""
+class RecordingLauncher(Launcher):
+    """Keeps which runs were launched, by whom they were asked for."""
 
     def __init__(self, muster: Muster) -> None:
-        self._parts: RunParts = muster.app.state.run_parts
+        super().__init__(muster.running.parts, timeout_s=60)
         self.launched: list[tuple[str, str]] = []
 
     async def launch(
@@ -31,28 +29,10 @@ class AgentLauncher:
         name: str | None = None,
         model: str | None = None,
     ) -> str:
-        async with self._parts.database.read() as session:
-            if await session.get(Run, run_id) is not None:
-                return run_id
-            task = await find_task(session, caller.project_id, target.reference)
-            spec = spec_of(task)
-            body = ExecutionCreate(agent_id=spec.agent, model=model)
-            agent, snapshot = await snapshot_of(session, caller, self._parts, body)
-        async with self._parts.database.write() as session:
-            new = NewRun(
-                id=run_id,
-                kind="task",
-                agent=agent,
-                snapshot={**snapshot, "files": []},
-                inputs={"prompt": spec.description, **inputs},
-                name=name or task.name,
-                timeout_s=60,
-                origin=origin,
-            )
-            run = await insert_run(session, caller, new)
-            run.target_id = task.id
-            submit_later(session, self._parts.engine, run)
-        self.launched.append((task.id, run_id))
+        await super().launch(
+            caller, target, inputs, run_id=run_id, origin=origin, name=name, model=model
+        )
+        self.launched.append((target.reference, run_id))
         return run_id
 
 

@@ -373,3 +373,16 @@ async def test_secrets_of_tools_go_to_the_vault(
     again = await narrow.patch(f"/tasks/{task['id']}", json={**task, "name": "y"})
     assert again.status_code == 200
     assert again.json()["tool_configs"] == task["tool_configs"]
+
+    async def kept() -> int:
+        secrets = (await people.owner.get("/api-keys")).json()
+        return len(secrets["items"] if isinstance(secrets, dict) else secrets)
+
+    assert await kept() == 2
+    copy = await make_task(people.editor, tool_configs=task["tool_configs"])
+    await people.editor.delete(f"/tasks/{task['id']}")
+    assert await kept() == 2
+    again = await make_task(people.editor, tool_configs=configs)
+    await people.editor.delete(f"/tasks/{again['id']}")
+    assert await kept() == 2
+    assert (await people.editor.delete(f"/tasks/{copy['id']}")).status_code == 204

@@ -6,7 +6,7 @@ from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import until
-from tests.work.tasks_setting import AgentLauncher, event_types, follow, make_agent, make_task
+from tests.work.tasks_setting import RecordingLauncher, event_types, follow, make_agent, make_task
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def test_cancelling_breaks_off_a_run_under_way(
     working: Muster, people: People, scripted: ScriptedServer
 ) -> None:
-    working.app.state.launcher = AgentLauncher(working)
+    working.app.state.launcher = RecordingLauncher(working)
     await make_agent(people.editor, llm="openai/scripted-large")
     scripted.script = Script(replies=[Reply(text="At last", delay_s=30)])
     task = await make_task(people.editor, agent="researcher", description="Go")

@@ -9,14 +9,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from muster.domains.work.tasks import Launcher, Target, TaskQueue
+from muster.domains.work.plans import Launcher, Target
+from muster.domains.work.tasks import TaskQueue
 from muster.entrypoints.assembly import Muster
 from muster.kernel.errors import Unavailable
+from muster.kernel.ids import new_id
 from muster.platform.access import Caller
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
 from tests.work.tasks_setting import (
-    AgentLauncher,
+    RecordingLauncher,
     event_types,
     follow,
     make_agent,
@@ -34,7 +36,7 @@ async def people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> 
     return signed_in(await find_accounts(muster), connect)
 
 
-class DyingLauncher(AgentLauncher):
+class DyingLauncher(RecordingLauncher):
     """One whose process is gone before there is a run, as often as it is told."""
 
     def __init__(self, muster: Muster, deaths: list[BaseException]) -> None:
@@ -57,13 +59,13 @@ def queue_of(
 
 
 @pytest.fixture
-def launcher(muster: Muster) -> AgentLauncher:
-    launcher = muster.app.state.launcher = AgentLauncher(muster)
+def launcher(muster: Muster) -> RecordingLauncher:
+    launcher = muster.app.state.launcher = RecordingLauncher(muster)
     return launcher
 
 
 @pytest.fixture
-def queue(muster: Muster, launcher: AgentLauncher) -> TaskQueue:
+def queue(muster: Muster, launcher: RecordingLauncher) -> TaskQueue:
     return queue_of(muster, launcher)
 
 
@@ -74,7 +76,7 @@ async def end_runs(muster: Muster, client: httpx2.AsyncClient, task: dict[str, A
 
 
 async def test_only_agents_that_are_started_take_tasks(
-    people: People, queue: TaskQueue, launcher: AgentLauncher
+    people: People, queue: TaskQueue, launcher: RecordingLauncher
 ) -> None:
     agent = await make_agent(people.editor)
     task = await make_task(people.editor, agent="researcher", description="Look it up")
@@ -92,7 +94,7 @@ async def test_only_agents_that_are_started_take_tasks(
 
 
 async def test_the_urgent_ones_first_and_one_at_a_time(
-    muster: Muster, people: People, queue: TaskQueue, launcher: AgentLauncher
+    muster: Muster, people: People, queue: TaskQueue, launcher: RecordingLauncher
 ) -> None:
     fields = {"agent": "researcher"}  # which is made after its tasks
     old = await make_task(people.editor, **fields, name="old")
@@ -113,7 +115,7 @@ async def test_the_urgent_ones_first_and_one_at_a_time(
 
 
 async def test_an_agent_may_work_several_at_once(
-    muster: Muster, people: People, queue: TaskQueue, launcher: AgentLauncher
+    muster: Muster, people: People, queue: TaskQueue, launcher: RecordingLauncher
 ) -> None:
     await make_agent(people.editor, started=True, metadata={"max_concurrent_tasks": 2})
     tasks = [await make_task(people.editor, agent="researcher") for _ in range(4)]
@@ -127,7 +129,7 @@ async def test_an_agent_may_work_several_at_once(
 
 
 async def test_many_queues_take_each_task_once(
-    muster: Muster, people: People, launcher: AgentLauncher
+    muster: Muster, people: People, launcher: RecordingLauncher
 ) -> None:
     await make_agent(people.editor, started=True, metadata={"max_concurrent_tasks": 3})
     await make_agent(people.editor, name="Other", key="other", started=True)
@@ -154,6 +156,23 @@ async def test_a_claim_without_a_run_is_launched_again(muster: Muster, people: P
     assert launcher.asked == [run_id] * 3
     assert launcher.launched == [(task["id"], run_id)]
     assert (await people.viewer.get(f"/executions/{run_id}")).status_code == 200
+
+
+async def test_a_run_that_was_made_otherwise_keeps_the_queue_away(
+    muster: Muster, people: People, queue: TaskQueue, launcher: RecordingLauncher
+) -> None:
+    agent = await make_agent(people.editor, started=True)
+    task = await make_task(people.editor, agent="researcher")
+    made = await people.editor.post("/executions", json={"agent_id": agent["id"]})
+    run_id = made.json()["execution_id"]
+    await follow(muster, task, run_id, "created")
+    assert await queue.once() == 0
+    await follow(muster, task, new_id(), "created")
+    await end_runs(muster, people.viewer, task)
+    assert await queue.once() == 0
+    done = await read(people.viewer, task)
+    assert (done["status"], done["last_run_id"]) == ("completed", run_id)
+    assert not launcher.launched
 
 
 async def test_what_cannot_be_run_has_failed(people: People, queue: TaskQueue) -> None:
@@ -211,23 +230,51 @@ async def test_agents_of_workers_and_elsewhere_are_left_alone(
     assert await queue.once() == 0
 
 
+class Slow(RecordingLauncher):
+    """One during which the task is cancelled; its run may begin before that is noticed."""
+
+    def __init__(self, muster: Muster, people: People, task: dict[str, Any]) -> None:
+        super().__init__(muster)
+        self._muster, self._people, self._task = muster, people, task
+
+    async def launch(self, *args: Any, **options: Any) -> str:
+        cancelled = await self._people.editor.post(f"/tasks/{self._task['id']}/cancel")
+        assert cancelled.status_code == 200
+        run_id = await super().launch(*args, **options)
+        await follow(self._muster, self._task, run_id, "started")
+        return run_id
+
+
+@pytest.mark.parametrize("by_queue", [True, False])
 async def test_a_task_that_is_cancelled_while_it_is_launched(
-    muster: Muster, people: People
+    muster: Muster, people: People, *, by_queue: bool
 ) -> None:
     await make_agent(people.editor, started=True)
     task = await make_task(people.editor, agent="researcher")
-
-    class Slow(AgentLauncher):
-        async def launch(self, *args: Any, **options: Any) -> str:
-            cancelled = await people.operator.post(f"/tasks/{task['id']}/cancel")
-            assert cancelled.status_code == 200
-            return await super().launch(*args, **options)
-
-    await queue_of(muster, Slow(muster)).once()
+    launcher = muster.app.state.launcher = Slow(muster, people, task)
+    if by_queue:
+        await queue_of(muster, launcher).once()
+    else:
+        await people.operator.post(f"/tasks/{task['id']}/run")
     ended = await read(people.viewer, task)
     assert ended["status"] == "cancelled"
     execution = (await people.viewer.get(f"/executions/{ended['last_run_id']}")).json()
     assert execution["status"] == "cancelled"
+    assert await event_types(people.viewer, task) == ["task.created", "task.cancelled"]
+    assert (await people.editor.delete(f"/tasks/{task['id']}")).status_code == 204
+
+
+async def test_a_task_that_is_cancelled_after_its_claimer_died(
+    muster: Muster, people: People
+) -> None:
+    await make_agent(people.editor, started=True)
+    task = await make_task(people.editor, agent="researcher")
+    launcher = DyingLauncher(muster, [RuntimeError("gone")])
+    await queue_of(muster, launcher).once()
+    await people.editor.post(f"/tasks/{task['id']}/cancel")
+    assert await queue_of(muster, launcher, launched_within=timedelta(0)).once() == 0
+    assert len(launcher.asked) == 1
+    assert (await people.editor.delete(f"/tasks/{task['id']}")).status_code == 204
 
 
 @asynccontextmanager
@@ -242,7 +289,7 @@ async def at_work(queue: TaskQueue) -> AsyncIterator[None]:
 
 
 async def test_the_queue_wakes_when_a_task_is_there(
-    muster: Muster, people: People, queue: TaskQueue, launcher: AgentLauncher
+    muster: Muster, people: People, queue: TaskQueue, launcher: RecordingLauncher
 ) -> None:
     await make_agent(people.editor, started=True)
     async with at_work(queue):

@@ -12,7 +12,7 @@ from muster.kernel.ids import new_id
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
 from tests.work.tasks_setting import (
-    AgentLauncher,
+    RecordingLauncher,
     event_types,
     follow,
     make_agent,
@@ -30,8 +30,8 @@ async def people(muster: Muster, connect: Callable[..., httpx2.AsyncClient]) -> 
 
 
 @pytest.fixture
-def launcher(muster: Muster) -> AgentLauncher:
-    launcher = muster.app.state.launcher = AgentLauncher(muster)
+def launcher(muster: Muster) -> RecordingLauncher:
+    launcher = muster.app.state.launcher = RecordingLauncher(muster)
     return launcher
 
 
@@ -41,7 +41,7 @@ async def run(people: People, task: dict[str, Any], **body: Any) -> dict[str, An
     return answer.json()
 
 
-async def test_a_run_on_demand(people: People, launcher: AgentLauncher) -> None:
+async def test_a_run_on_demand(people: People, launcher: RecordingLauncher) -> None:
     await make_agent(people.editor)
     task = await make_task(people.editor, agent="researcher", inputs={"topic": "AI", "depth": 1})
     started = await run(people, task, inputs={"depth": 2})
@@ -62,7 +62,7 @@ async def test_a_run_on_demand(people: People, launcher: AgentLauncher) -> None:
     assert launcher.launched == [(task["id"], run_id)]
 
 
-async def test_another_model_on_demand(people: People, launcher: AgentLauncher) -> None:
+async def test_another_model_on_demand(people: People, launcher: RecordingLauncher) -> None:
     await make_agent(people.editor, llm="openai/scripted-large")
     task = await make_task(people.editor, agent="researcher")
     refused = await people.operator.post(f"/tasks/{task['id']}/run")
@@ -75,7 +75,7 @@ async def test_another_model_on_demand(people: People, launcher: AgentLauncher) 
     assert len(launcher.launched) == 1
 
 
-async def test_what_is_missing_is_named(people: People, launcher: AgentLauncher) -> None:
+async def test_what_is_missing_is_named(people: People, launcher: RecordingLauncher) -> None:
     task = await make_task(people.editor, agent="nobody", tools=["no_such_tool"])
     refused = await people.operator.post(f"/tasks/{task['id']}/run")
     assert (refused.status_code, refused.json()["error"]) == (409, "task_not_ready")
@@ -87,7 +87,7 @@ async def test_what_is_missing_is_named(people: People, launcher: AgentLauncher)
     assert not launcher.launched
 
 
-async def test_a_task_is_run_once_at_a_time(people: People, launcher: AgentLauncher) -> None:
+async def test_a_task_is_run_once_at_a_time(people: People, launcher: RecordingLauncher) -> None:
     await make_agent(people.editor)
     task = await make_task(people.editor, agent="researcher")
     started = await run(people, task)
@@ -106,7 +106,7 @@ async def test_a_task_is_run_once_at_a_time(people: People, launcher: AgentLaunc
 
 
 async def test_of_many_who_run_a_task_at_once_one_does(
-    people: People, launcher: AgentLauncher
+    people: People, launcher: RecordingLauncher
 ) -> None:
     await make_agent(people.editor)
     task = await make_task(people.editor, agent="researcher")
@@ -117,7 +117,7 @@ async def test_of_many_who_run_a_task_at_once_one_does(
 
 
 async def test_a_task_follows_its_run(
-    muster: Muster, people: People, launcher: AgentLauncher
+    muster: Muster, people: People, launcher: RecordingLauncher
 ) -> None:
     await make_agent(people.editor)
     task = await make_task(people.editor, agent="researcher")

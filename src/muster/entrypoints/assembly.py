@@ -17,7 +17,7 @@ from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, Incident
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
-from muster.domains.work.launching import Launcher, follow_task, tasks_of
+from muster.domains.work.launching import follow_task, tasks_of
 from muster.domains.work.runs import FOLLOWERS, RunFollower
 from muster.entrypoints.generating import GeneratingModels
 from muster.entrypoints.reporting import report_parts
@@ -85,7 +85,7 @@ class Muster:
             master_key=self.master_key,
         )
         self.database.info[FOLLOWERS] = (follow_task,)
-        self.launcher = Launcher(self.running.parts, timeout_s=settings.runs.timeout_s)
+        self.launcher = self.running.launcher
         self.action_delivery = self._deliver_for_actions()
         self.event_tail = EventTail(self.database, self.live)
         self.audit = AuditLog(self.database, self.master_key, periodic=engine != "off")

@@ -27,6 +27,7 @@ from muster.domains.control.policies import (
 )
 from muster.domains.work.costs import ExternalCosts, JournalSpending
 from muster.domains.work.journal import JournalReader, JournalWriter
+from muster.domains.work.launching import Launcher
 from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
 from muster.domains.work.plans import PLAN_KINDS, PlanSegment
@@ -41,6 +42,7 @@ from muster.domains.work.runs import (
     hold_line,
     wake_decided,
 )
+from muster.domains.work.tasks import TaskQueue
 from muster.domains.work.workers import WorkerWatch
 from muster.engine import Engine, EngineOptions
 from muster.kernel.crypto import MasterKey
@@ -150,6 +152,7 @@ class Running:
         )
         self.parts.kinds["agent"] = AgentSegment
         self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
+        self.launcher = Launcher(self.parts, timeout_s=settings.runs.timeout_s)
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)
@@ -173,6 +176,7 @@ class Running:
             _background(stack, sweep.run, "idle-sweep")
             _background(stack, WorkerWatch(self._database).run, "worker-watch")
             _background(stack, self._courier.run, "courier")
+            _background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:

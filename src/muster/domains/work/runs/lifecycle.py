@@ -44,7 +44,7 @@ FOLLOWERS = "run_followers"
 """In the `info` of a session: those who go along with the moves of runs, in their unit of work."""
 
 Follower = Callable[[AsyncSession, Caller, Run, str, Any, dict[str, Any] | None], Awaitable[None]]
-"""Told with the run's new status, its result and its error."""
+"""Told with the run's new status, its result and its error; of a new run, that it is created."""
 RESTARTED = "Job cancelled - service was restarted while job was running"
 """The documented reason of runs that a restart cancelled."""
 
@@ -150,7 +150,7 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
         caller,
         event(run_id=run.id, name=run.name, agent_id=run.agent_id, segment=run.segment),
     )
-    await _follow(session, caller, run, RunStatus.RUNNING)
+    await follow(session, caller, run, RunStatus.RUNNING)
     tell(session, run.id, RunStatus.RUNNING)
     return started_at
 
@@ -188,7 +188,7 @@ async def wait(
     )
     if run.agent_id:
         await _rest(session, caller, run.agent_id)
-    await _follow(session, caller, run, RunStatus.WAITING_FOR_APPROVAL)
+    await follow(session, caller, run, RunStatus.WAITING_FOR_APPROVAL)
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
@@ -213,7 +213,7 @@ async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_m
     tell(session, run.id, RunStatus.PENDING)
 
 
-async def _follow(
+async def follow(
     session: AsyncSession,
     caller: Caller,
     run: Run,
@@ -221,6 +221,7 @@ async def _follow(
     result: Any = None,
     error: dict[str, Any] | None = None,
 ) -> None:
+    """Let those who go along with runs know of a move, in its unit of work."""
     followers: Sequence[Follower] = session.info.get(FOLLOWERS, ())
     for follower in followers:
         await follower(session, caller, run, status, result, error)
@@ -290,7 +291,7 @@ async def _finish_one(
     )
     events.record(session, caller, fact)
     error = changes.get("error") or ({"message": reason} if reason else None)
-    await _follow(session, caller, run, moved.status, changes.get("result"), error)
+    await follow(session, caller, run, moved.status, changes.get("result"), error)
     tell(session, run.id, moved.status)
     metrics.RUNS_FINISHED.labels(moved.status.value).inc()
     return moved.status

@@ -30,6 +30,7 @@ _HOLD = (
     .execution_options(populate_existing=True)
 )
 _STATUSES: dict[str, TaskStatus] = {
+    "created": TaskStatus.PENDING,
     "started": TaskStatus.RUNNING,
     "resumed": TaskStatus.RUNNING,
     "waiting": TaskStatus.WAITING,
@@ -54,45 +55,57 @@ async def follow_run(
 ) -> None:
     """Let a task be as its run is.
 
-    A run that begins becomes the task's last one, unless another is under way; of other runs than
-    the last one nothing is taken. A task that was deleted meanwhile is left alone.
+    A run that is made or begins becomes the task's last one, unless another is under way; of other
+    runs than the last one nothing is taken. A task that was deleted meanwhile is left alone.
 
     Args:
         session: The session in which the run changes.
         caller: Who changes it.
         task_id: The task.
         run_id: The run.
-        status: started, resumed, waiting, or a status of runs; others change nothing.
+        status: created (keeps the queue from beginning another), started, resumed, waiting, or a
+            status of runs; others change nothing.
         result: What a completed run came to.
         error: Why a run failed.
     """
-    wanted = _STATUSES.get(status)
-    if wanted is None:
+    if status not in _STATUSES:
         return
+    wanted = _STATUSES[status]
     task: Task | None = await session.scalar(
         _HOLD, {"of_task": task_id, "of_project": caller.project_id}
     )
-    if task is None:
+    if task is None or not _is_its(task, run_id, wanted):
         return
-    if task.last_run_id != run_id and (wanted is not TaskStatus.RUNNING or task.is_at_work):
-        return
-    before, task.last_run_id, task.claimed_at = task.status, run_id, None
-    if wanted is TaskStatus.RUNNING:
+    task.last_run_id, task.claimed_at = run_id, None
+    if wanted is TaskStatus.PENDING:
+        task.status, task.claimed_at = wanted.value, clock.now()
+    elif wanted is TaskStatus.RUNNING:
         started(session, caller, task)
-    elif wanted is TaskStatus.WAITING:
-        task.status = wanted.value
-        if before != wanted:
-            events.record(session, caller, TaskWaiting(**facts_of(task), run_id=run_id))
-    elif wanted is TaskStatus.CANCELLED:
-        if before != wanted:
-            cancelled(session, caller, task, _reason_of(error), result=result)
     elif wanted is TaskStatus.COMPLETED:
         _end(task, wanted, result=result)
         events.record(session, caller, TaskCompleted(**facts_of(task), run_id=run_id))
-    else:
+    elif wanted is TaskStatus.FAILED:
         failed(session, caller, task, error or {"code": status}, result=result)
+    elif task.status != wanted:
+        if wanted is TaskStatus.WAITING:
+            task.status = wanted.value
+            events.record(session, caller, TaskWaiting(**facts_of(task), run_id=run_id))
+        else:
+            cancelled(session, caller, task, _reason_of(error), result=result)
     await session.flush()
     wake_queue(session)
+
+
+def _is_its(task: Task, run_id: str, wanted: TaskStatus) -> bool:
+    """Tell whether a task is to follow a run."""
+    if wanted is TaskStatus.PENDING:
+        return not task.is_at_work
+    if wanted is not TaskStatus.RUNNING:
+        return task.last_run_id == run_id
+    if task.last_run_id != run_id:
+        return not task.is_at_work
+    # One that was cancelled while this run was launched: the run is about to be ended.
+    return task.status != TaskStatus.CANCELLED or task.claimed_at is None
 
 
 def started(session: AsyncSession, caller: Caller, task: Task) -> None:

@@ -19,9 +19,9 @@ class Task(ProjectRecord):
 
     `agent_reference` is how the agent was named, `agent_id` whom that meant when it was known.
     `kept` holds what clients get back as they gave it and no run reads. `claimed_at` is set from
-    the moment the run `last_run_id` is decided on until that run begins; with it are kept the
-    inputs and the model that were given for this run. `acting_*` is for whom the queue starts it:
-    who made, changed or ran the task last.
+    the moment the run `last_run_id` is decided on until that run begins, or is ended because the
+    task was cancelled before; with it are kept the inputs and the model that were given for this
+    run. `acting_*` is for whom the queue starts it: who made, changed or ran the task last.
     """
 
     __tablename__ = "tasks"

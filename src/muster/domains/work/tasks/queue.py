@@ -7,7 +7,6 @@ it again.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,14 +15,14 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL, Agent, hold_agent
-from muster.domains.work.journal import IllegalRunMove, Run
+from muster.domains.work.journal import Run
 from muster.domains.work.plans import Launcher
-from muster.domains.work.runs import RunNotFound, RunParts, RunService
+from muster.domains.work.runs import RunParts
 from muster.domains.work.tasks.acting import acting_caller
 from muster.domains.work.tasks.following import TOPIC, failed
 from muster.domains.work.tasks.models import Task
-from muster.domains.work.tasks.repository import TaskRepository, of_agent
-from muster.domains.work.tasks.starting import launch
+from muster.domains.work.tasks.repository import of_agent
+from muster.domains.work.tasks.starting import end_if_cancelled, launch
 from muster.domains.work.tasks.statuses import TaskStatus
 from muster.kernel import clock
 from muster.kernel.errors import AppError
@@ -31,6 +30,7 @@ from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
 
+_NAME = "task queue"
 _POLL_S = 2.0
 _LAUNCHED_WITHIN = timedelta(seconds=15)
 _AGENTS_AT_ONCE = 200
@@ -151,18 +151,26 @@ class TaskQueue:
         """Take up claims whose run was never made: whoever claimed them is gone."""
         before = clock.now() - self._launched_within
         lapsed = (
-            select(Task.id, Task.claimed_at)
+            select(Task)
             .outerjoin(Run, Run.id == Task.last_run_id)
-            .where(Task.claimed_at < before, Run.id.is_(None))
+            .where(
+                Task.claimed_at < before,
+                or_(Run.id.is_(None), Task.status == TaskStatus.CANCELLED.value),
+            )
             .order_by(Task.claimed_at)
             .limit(_LAPSED_AT_ONCE)
         )
         async with self._database.read() as session:
-            found = [(row.id, row.claimed_at) for row in await session.execute(lapsed)]
-        if not found:
+            found = (await session.scalars(lapsed)).all()
+        for task in found:
+            if task.status == TaskStatus.CANCELLED:
+                caller = Caller.system(task.project_id, _NAME)
+                await end_if_cancelled(self._parts, caller, task.id, str(task.last_run_id))
+        again = [task for task in found if task.status == TaskStatus.PENDING]
+        if not again:
             return []
         async with self._database.write() as session:
-            taken = [await _take_again(session, *row) for row in found]
+            taken = [await _take_again(session, task.id, task.claimed_at) for task in again]
             return [Claim.of(task) for task in taken if task is not None]
 
     async def _launch(self, claim: Claim) -> bool:
@@ -192,26 +200,18 @@ class TaskQueue:
             # The claim stays, and is taken up again.
             logger.exception("task_not_launched", task_id=claim.task_id)
             return False
-        await self._end_unwanted(claim, caller)
+        await end_if_cancelled(self._parts, caller, claim.task_id, claim.run_id)
         return True
 
     async def _fail(self, claim: Claim, error: dict[str, Any]) -> None:
-        caller = Caller.system(claim.project_id, "task queue")
+        caller = Caller.system(claim.project_id, _NAME)
         async with self._database.write() as session:
             task = await session.get(Task, claim.task_id, with_for_update=True)
-            if task and task.claimed_at is not None and task.last_run_id == claim.run_id:
+            if task is None or task.claimed_at is None or task.last_run_id != claim.run_id:
+                return
+            if task.status == TaskStatus.PENDING:
                 failed(session, caller, task, error)
-
-    async def _end_unwanted(self, claim: Claim, caller: Caller) -> None:
-        """End the run of a task that was cancelled or deleted before there was a run to end."""
-        async with self._database.read() as session:
-            task = await TaskRepository(session, claim.project_id).find(claim.task_id)
-        if task is not None and task.status != TaskStatus.CANCELLED:
-            return
-        async with self._database.write() as session:
-            runs = RunService(session, caller, self._parts, timeout_s=0)
-            with suppress(RunNotFound, IllegalRunMove):
-                await runs.cancel(claim.run_id, "The task was cancelled")
+            task.claimed_at = None
 
 
 def takes_tasks(agent: Agent) -> bool:
@@ -261,10 +261,16 @@ async def _take(session: AsyncSession, task_id: str, agent_id: str) -> Task | No
     return taken
 
 
-async def _take_again(session: AsyncSession, task_id: str, claimed_at: datetime) -> Task | None:
+async def _take_again(
+    session: AsyncSession, task_id: str, claimed_at: datetime | None
+) -> Task | None:
     again = (
         update(Task)
-        .where(Task.id == task_id, Task.claimed_at == claimed_at)
+        .where(
+            Task.id == task_id,
+            Task.claimed_at == claimed_at,
+            Task.status == TaskStatus.PENDING.value,
+        )
         .values(claimed_at=clock.now())
         .returning(Task)
         .execution_options(synchronize_session=False, populate_existing=True)

@@ -78,12 +78,10 @@ async def _runs(connection: HTTPConnection, caller: CanCancel, session: Writing)
     return RunService(session, caller, state.run_parts, timeout_s=timeout)
 
 
-async def _starter(
-    connection: HTTPConnection, caller: CanExecute, database: Db, key: Sealing
-) -> Starter:
+async def _starter(connection: HTTPConnection, caller: CanExecute, key: Sealing) -> Starter:
     state = connection.app.state
     return Starter(
-        database=database,
+        parts=state.run_parts,
         master_key=key,
         tools=state.tools,
         launcher=state.launcher,

@@ -1,20 +1,17 @@
 """What one can do with tasks. Knows nothing of HTTP."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
-from muster.domains.catalogue.tools import MAX_SECRET, seal_configuration
 from muster.domains.work.journal import IllegalRunMove, Run
 from muster.domains.work.runs import RunNotFound
 from muster.domains.work.tasks.errors import (
     TaskAtWork,
     TaskEnded,
     TaskNotReady,
-    TaskSecretsRefused,
 )
 from muster.domains.work.tasks.events import TaskCreated, TaskDeleted, TaskUpdated
 from muster.domains.work.tasks.following import cancelled, facts_of, wake_queue
@@ -23,6 +20,7 @@ from muster.domains.work.tasks.presenting import present
 from muster.domains.work.tasks.readiness import TaskProblem, configuration_status, find_agent
 from muster.domains.work.tasks.repository import TaskRepository
 from muster.domains.work.tasks.schemas import TaskList, TaskOut, TaskStats
+from muster.domains.work.tasks.secrets import TaskSecrets
 from muster.domains.work.tasks.spec import TaskDefinition, changed_definition
 from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
 from muster.kernel import clock
@@ -31,8 +29,7 @@ from muster.kernel.errors import FieldError, Invalid
 from muster.kernel.ids import new_id
 from muster.kernel.paging import ListParams, Rows
 from muster.platform import events
-from muster.platform.access import Caller, Scope
-from muster.platform.vault import VaultService
+from muster.platform.access import Caller
 
 _SETTABLE = (TaskStatus.DRAFT, TaskStatus.PENDING)
 
@@ -49,7 +46,7 @@ class TaskService:
     def __init__(self, session: AsyncSession, caller: Caller, master_key: MasterKey) -> None:
         self._session, self._caller = session, caller
         self._tasks = TaskRepository(session, caller.project_id)
-        self._vault = VaultService(session, caller, master_key)
+        self._secrets = TaskSecrets(session, caller, master_key)
 
     async def list(self, params: TaskList) -> Rows[TaskOut]:
         wanted = await self._find_agent(params.agent_id)
@@ -135,24 +132,31 @@ class TaskService:
         task = await self._tasks.held(task_id)
         if task.is_at_work:
             raise TaskAtWork
+        await self._secrets.drop(task)
         await self._tasks.delete(task)
         events.record(self._session, self._caller, TaskDeleted(**facts_of(task)))
 
     async def cancel(self, task_id: str, runs: CancelRun, reason: str | None) -> Task:
         """End a task, and its run at once. One that is cancelled already stays as it is."""
         task = await self._tasks.get(task_id)
+        being_launched = False
         if task.is_at_work and task.last_run_id:
             # First the run: whoever ends a run has it before its task.
-            with suppress(RunNotFound, IllegalRunMove):
+            try:
                 await runs.cancel(task.last_run_id, reason)
+            except RunNotFound:
+                being_launched = True
+            except IllegalRunMove:
+                pass  # it has come to its end by itself in this moment
         task = await self._tasks.held(task_id)
         if task.status == TaskStatus.CANCELLED:
             return task
         if task.is_final:
             raise TaskEnded(f"The task is {task.status}; run it again or delete it.")
+        claimed_at = task.claimed_at if being_launched else None
         cancelled(self._session, self._caller, task, reason)
-        await self._tasks.flush()
-        return task
+        # Whoever claimed it sees by this that the run is to be ended as soon as there is one.
+        return await self._tasks.update(task, claimed_at=claimed_at)
 
     async def claim(
         self, task_id: str, *, run_id: str, inputs: dict[str, Any], model: str | None
@@ -195,13 +199,13 @@ class TaskService:
     async def _columns(self, task_id: str, definition: TaskDefinition) -> dict[str, Any]:
         spec, kept = definition.spec(), definition.kept()
         configs = {
-            tool: await self._sealed(config, f"task.{task_id}.{tool}")
+            tool: await self._secrets.seal(config, task_id, tool)
             for tool, config in spec.tool_configs.items()
         }
         spec = spec.model_copy(update={"tool_configs": configs})
         if "callback_config" in kept:
-            kept["callback_config"] = await self._sealed(
-                kept["callback_config"], f"task.{task_id}.callback"
+            kept["callback_config"] = await self._secrets.seal(
+                kept["callback_config"], task_id, "callback"
             )
             if "callback_config" in kept.get("config", {}):
                 kept["config"] = {**kept["config"], "callback_config": kept["callback_config"]}
@@ -222,17 +226,6 @@ class TaskService:
             "acting_user_id": self._caller.id,
             "acting_key_id": self._caller.key_id,
         }
-
-    async def _sealed(self, config: dict[str, Any], name: str) -> dict[str, Any]:
-        """Move the secrets in a configuration into the vault."""
-        sealed, secrets = seal_configuration(config, name)
-        if secrets and not self._caller.may(Scope.SECRETS_WRITE):
-            raise TaskSecretsRefused
-        for key, value in secrets.items():
-            if len(value) > MAX_SECRET:
-                raise Invalid(f"The secret {key} is longer than {MAX_SECRET} characters.")
-            await self._vault.set(key, value, service="tool")
-        return sealed
 
 
 def _read_status(task: Task, given: Any) -> TaskStatus | None:

@@ -1,19 +1,22 @@
 """Running a task on demand: decided in one unit of work, launched after it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import update
 
+from muster.domains.work.journal import IllegalRunMove
 from muster.domains.work.plans import Launcher, Target
+from muster.domains.work.runs import RunNotFound, RunParts, RunService
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.readiness import TaskProblem, ToolChecks, tool_problems
-from muster.domains.work.tasks.repository import find_run
+from muster.domains.work.tasks.repository import TaskRepository, find_run
 from muster.domains.work.tasks.schemas import TaskRunRequest, TaskRunStarted
 from muster.domains.work.tasks.service import TaskService
+from muster.domains.work.tasks.statuses import TaskStatus
 from muster.kernel.crypto import MasterKey
-from muster.kernel.db import Database
 from muster.kernel.errors import AppError
 from muster.kernel.ids import new_id
 from muster.platform.access import Caller
@@ -23,7 +26,7 @@ from muster.platform.access import Caller
 class Starter:
     """Runs tasks on demand, for one caller. Holds no session while the run is launched."""
 
-    database: Database
+    parts: RunParts
     master_key: MasterKey
     tools: ToolChecks
     launcher: Launcher
@@ -34,9 +37,10 @@ class Starter:
 
         What keeps it from being run leaves the task as it was.
         """
+        database = self.parts.database
         of_tools = await self._tool_problems(task_id)
         run_id = new_id()
-        async with self.database.write() as session:
+        async with database.write() as session:
             tasks = TaskService(session, self.caller, self.master_key)
             task = await tasks.get(task_id)
             await tasks.require_ready(task, of_tools)
@@ -56,7 +60,8 @@ class Starter:
         except AppError:
             await self._give_up(task_id, run_id, before)
             raise
-        async with self.database.read() as session:
+        await end_if_cancelled(self.parts, self.caller, task_id, run_id)
+        async with database.read() as session:
             run = await find_run(session, self.caller.project_id, run_id)
         return TaskRunStarted(
             execution_id=run_id,
@@ -67,7 +72,7 @@ class Starter:
         )
 
     async def _tool_problems(self, task_id: str) -> Sequence[TaskProblem]:
-        async with self.database.read() as session:
+        async with self.parts.database.read() as session:
             task = await TaskService(session, self.caller, self.master_key).get(task_id)
         spec = task.spec
         return await tool_problems(
@@ -75,14 +80,17 @@ class Starter:
         )
 
     async def _give_up(self, task_id: str, run_id: str, before: dict[str, Any]) -> None:
-        undo = (
+        claimed = (
             update(Task)
             .where(Task.id == task_id, Task.last_run_id == run_id, Task.claimed_at.is_not(None))
-            .values(**before, claimed_at=None, run_inputs=None, run_model=None)
             .execution_options(synchronize_session=False)
         )
-        async with self.database.write() as session:
-            await session.execute(undo)
+        still = claimed.where(Task.status == TaskStatus.PENDING.value)
+        async with self.parts.database.write() as session:
+            await session.execute(
+                still.values(**before, claimed_at=None, run_inputs=None, run_model=None)
+            )
+            await session.execute(claimed.values(claimed_at=None))
 
 
 async def launch(
@@ -101,3 +109,25 @@ async def launch(
         await launcher.launch(caller, target, inputs, run_id=run_id, origin=origin)
     else:
         await launcher.launch(caller, target, inputs, run_id=run_id, origin=origin, model=model)
+
+
+async def end_if_cancelled(parts: RunParts, caller: Caller, task_id: str, run_id: str) -> None:
+    """End the run of a task that was cancelled or deleted before there was a run to end."""
+    async with parts.database.read() as session:
+        task = await TaskRepository(session, caller.project_id).find(task_id)
+    if task is not None and task.status != TaskStatus.CANCELLED:
+        return
+    async with parts.database.write() as session:
+        runs = RunService(session, caller, parts, timeout_s=0)
+        with suppress(RunNotFound, IllegalRunMove):
+            await runs.cancel(run_id, "The task was cancelled")
+        await session.execute(
+            update(Task)
+            .where(
+                Task.id == task_id,
+                Task.last_run_id == run_id,
+                Task.status == TaskStatus.CANCELLED.value,
+            )
+            .values(claimed_at=None)
+            .execution_options(synchronize_session=False)
+        )
