@@ -54,6 +54,15 @@ class Scope(StrEnum):
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
+    MEMORIES_READ = "memories:read"
+    MEMORIES_WRITE = "memories:write"
+    MESSAGES_READ = "messages:read"
+    MESSAGES_WRITE = "messages:write"
+    COLLABORATION_READ = "collaboration:read"
+    COLLABORATION_WRITE = "collaboration:write"
+    REVIEWS_READ = "reviews:read"
+    REVIEWS_WRITE = "reviews:write"
+    REVIEWS_DECIDE = "reviews:decide"
     LOGS_WRITE = "logs:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
@@ -111,6 +120,10 @@ _VIEWER = frozenset(
         Scope.MODELS_READ,
         Scope.TOOLS_READ,
         Scope.AGENTS_READ,
+        Scope.MEMORIES_READ,
+        Scope.MESSAGES_READ,
+        Scope.COLLABORATION_READ,
+        Scope.REVIEWS_READ,
         Scope.RUNS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
@@ -123,6 +136,10 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
+    Scope.MESSAGES_WRITE,
+    Scope.COLLABORATION_WRITE,
+    Scope.REVIEWS_WRITE,
+    Scope.REVIEWS_DECIDE,
     Scope.RUNS_EXECUTE,
     Scope.APPROVALS_WRITE,
     Scope.APPROVALS_DECIDE,
@@ -135,6 +152,7 @@ _EDITOR = _OPERATOR | {
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
     Scope.AGENTS_REGISTER,
+    Scope.MEMORIES_WRITE,
     Scope.LOGS_WRITE,
     Scope.INCIDENTS_REPORT,
     Scope.POLICIES_WRITE,
