@@ -138,6 +138,18 @@ def _report(world: "World", person: str, given: dict[str, str]) -> str:
     return report
 
 
+def _memory(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    return _posted(f"/agents/{agent}/memories", lambda: {"content": "A fact"})(world, person, given)
+
+
+def _participant(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    path = "/collaboration/{collaboration_id}/participants"
+    _posted(path, lambda: {"agent_id": agent})(world, person, given)
+    return agent
+
+
 FACTORIES: dict[str, Factory] = {
     "/security/api-keys/{key_id}": Factory(_KEY),
     "/auth/api-keys/{key_id}": Factory(_KEY),
@@ -164,6 +176,17 @@ FACTORIES: dict[str, Factory] = {
     "/agents/{agent_id}": Factory(_posted("/agents", _agent)),
     "/agents/{agent_id}/versions/{version}": Factory(
         lambda _, __, ___: "1", shared="a number, which means something only with its agent"
+    ),
+    "/agents/memories/{memory_id}": Factory(_memory),
+    "/messages/{message_id}": Factory(
+        _posted("/messages/send", lambda: {"channel": "general", "body": f"Message {new_id()}"})
+    ),
+    "/collaboration/{collaboration_id}": Factory(
+        _posted("/collaboration", lambda: {"name": f"Session {new_id()}"})
+    ),
+    "/collaboration/{collaboration_id}/participants/{agent_id}": Factory(_participant),
+    "/code-reviews/{review_id}": Factory(
+        _posted("/code-reviews", lambda: {"title": f"Review {new_id()}", "diff": "+x = 1"})
     ),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),

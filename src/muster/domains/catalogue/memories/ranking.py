@@ -8,26 +8,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+
+from muster.domains.catalogue.memories.models import AgentMemory
 
 _WORD = re.compile(r"\w+")
 _SATURATION, _LENGTH = 1.2, 0.75
 _SHORTEST_PLURAL = 4
-
-
-class Ranked(Protocol):
-    """What can be ranked."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def content(self) -> str: ...
-    @property
-    def category(self) -> str: ...
-    @property
-    def tags(self) -> list[str]: ...
-    @property
-    def importance(self) -> int: ...
 
 
 def words_of(text: str) -> list[str]:
@@ -35,7 +21,7 @@ def words_of(text: str) -> list[str]:
     return [_singular(word) for word in _WORD.findall(text.casefold())]
 
 
-def ranked(query: str, memories: Sequence[Ranked]) -> list[tuple[str, float]]:
+def ranked(query: str, memories: Sequence[AgentMemory]) -> list[tuple[str, float]]:
     """Return (id, score) of those that have a word of the query, best first.
 
     Of two that fit as well the more important one goes first, then the newer one.

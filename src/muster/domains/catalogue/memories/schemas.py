@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import MISSING, AfterValidator, Field
 
 from muster.kernel import clock
@@ -16,6 +17,7 @@ LONGEST_CONTENT = 4_000
 GENERAL = "general"
 _LONGEST_CATEGORY = 64
 _MOST_FIELDS = 50
+_DETAILS_BYTES = 16 * 1024
 _NO_SLUG = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -32,6 +34,12 @@ def _future(moment: datetime) -> datetime:
     if in_utc <= clock.now():
         raise ValueError("must lie in the future")
     return in_utc
+
+
+def _small(details: dict[str, Any]) -> dict[str, Any]:
+    if len(msgspec.json.encode(details)) > _DETAILS_BYTES:
+        raise ValueError("must have at most 16 KB as JSON")
+    return details
 
 
 Content = Annotated[
@@ -62,7 +70,8 @@ Tags = Annotated[
 ]
 Details = Annotated[
     dict[str, Any],
-    Field(max_length=_MOST_FIELDS, description="Whatever else belongs to it."),
+    Field(max_length=_MOST_FIELDS, description="Whatever else belongs to it, up to 16 KB."),
+    AfterValidator(_small),
 ]
 Source = Annotated[
     str | None, Field(max_length=255, description="Where it comes from.", examples=["support"])

@@ -84,7 +84,7 @@ class MemoryService:
         if not changed:
             return memory
         await self._memories.update(memory, **{name: values[name] for name in changed})
-        shown = ["metadata" if name == "details" else name for name in changed]
+        shown = sorted("metadata" if name == "details" else name for name in changed)
         events.record(self._session, self._caller, MemoryUpdated(**_about(memory), changed=shown))
         return memory
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, or_, select
+from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.orm import defer
 
 from muster.domains.catalogue.agents import Agent
@@ -66,7 +66,7 @@ class CollaborationRepository(Repository[Collaboration]):
         newest = query.order_by(Collaboration.created_at.desc(), Collaboration.id.desc())
         return (await self.session.scalars(newest.limit(limit))).all()
 
-    async def participants(self, ids: Collection[str]) -> Mapping[str, list[Row[Any]]]:
+    async def participants(self, ids: Collection[str]) -> Mapping[str, list[Any]]:
         """Return by session who takes part, in the order of joining."""
         statement = (
             select(
@@ -80,7 +80,7 @@ class CollaborationRepository(Repository[Collaboration]):
             .where(_Participant.collaboration_id.in_(ids), Agent.project_id == self.project_id)
             .order_by(_Participant.joined_at, _Participant.agent_id)
         )
-        found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+        found: defaultdict[str, list[Any]] = defaultdict(list)
         for row in (await self.session.execute(statement)).all():
             found[row.collaboration_id].append(row)
         return found

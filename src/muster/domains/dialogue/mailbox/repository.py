@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from muster.domains.dialogue.mailbox.errors import MessageNotFound, MessageSent
 from muster.domains.dialogue.mailbox.models import AgentMessage, MessageReading
@@ -102,7 +102,7 @@ class MessageRepository(Repository[AgentMessage]):
         """Return the channels with their counts, the one with the newest message first."""
         channel, last = AgentMessage.channel, func.max(AgentMessage.created_at)
         unread = func.count().filter(AgentMessage.read_at.is_(None))
-        counted: Select[Any] = (
+        counted = (
             select(
                 channel.label("name"),
                 func.count().label("messages"),

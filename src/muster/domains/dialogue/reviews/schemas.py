@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, StringConstraints
 
 from muster.kernel.paging import ListParams
 from muster.kernel.schemas import In, Out, RecordOut, UtcTime
@@ -17,15 +17,19 @@ Status = Literal["pending", "approved", "rejected"]
 Path = Annotated[str, Field(min_length=1, max_length=500, examples=["src/prices.py"])]
 
 
+AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
+"""Code, whose first and last characters belong to it."""
+
+
 class ReviewFile(In):
     """One file of a change, whole or as what changed in it."""
 
     path: Path
     content: Annotated[
-        str | None, Field(max_length=LONGEST_FILE, description="The file as it is now.")
+        AsWritten | None, Field(max_length=LONGEST_FILE, description="The file as it is now.")
     ] = None
     diff: Annotated[
-        str | None,
+        AsWritten | None,
         Field(max_length=LONGEST_FILE, description="What changed in it, as a unified diff."),
     ] = None
 
@@ -47,7 +51,7 @@ class ReviewCreate(In):
     ] = None
     branch: Annotated[str | None, Field(max_length=255)] = None
     diff: Annotated[
-        str | None,
+        AsWritten | None,
         Field(
             max_length=LONGEST_DIFF,
             description="The whole change, as a unified diff.",
