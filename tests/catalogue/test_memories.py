@@ -1,6 +1,7 @@
 """What agents remember: keeping, changing, finding, limits, and their own tools for it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from muster.adapters.tools.base import ToolFailed, ToolOutcome
 from muster.domains.catalogue.memories import AgentMemory
 from muster.domains.catalogue.memories.ranking import words_of
 from muster.domains.catalogue.memories.schemas import MAX_MEMORIES, category_of
-from muster.domains.catalogue.tools import ToolContext
+from muster.domains.catalogue.tools import ToolCatalogue, ToolContext
 from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
 from tests.platform.recorded import recorded
@@ -84,6 +85,13 @@ async def test_a_memory_is_kept_changed_and_deleted(
     assert facts[3].data["reason"] == "asked"
     assert all("PDF" not in str(fact.data) for fact in facts)
     assert {fact.subject_id for fact in facts} == {memory["id"]}
+
+
+async def test_one_and_true_are_not_the_same(people: People, agent: dict[str, Any]) -> None:
+    memory = await keep(people, agent, "Rome", metadata={"a": 1})
+    path = f"/agents/memories/{memory['id']}"
+    assert (await people.editor.patch(path, json={"metadata": {"a": True}})).status_code == 200
+    assert (await people.viewer.get(path)).json()["metadata"]["a"] is True
 
 
 async def test_the_list_is_filtered_and_sorted(people: People, agent: dict[str, Any]) -> None:
@@ -333,6 +341,17 @@ async def test_nobody_but_an_agent_remembers(muster: Muster, people: People) -> 
         await act(muster, "remember", context, content="x")
     unfit = await act(muster, "remember", context, content="")
     assert unfit.is_error
+
+
+async def test_a_process_offers_what_it_can_carry_out(muster: Muster, people: People) -> None:
+    without = ToolCatalogue(replace(muster.tools.services, acts={}))
+    offered = {tool.name for tool in await muster.tools.all(people.project_id)}
+    lacking = offered - {tool.name for tool in await without.all(people.project_id)}
+    assert lacking == set(muster.tools.services.acts)
+    assert {"remember", "recall"} < lacking
+    ((tool, problem),) = await without.problems(people.project_id, ["recall"], {})
+    assert tool == "recall"
+    assert "No tool is called" in problem
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,15 @@ async def test_a_context_has_limits(people: People, context: dict[str, Any]) -> 
     assert (await people.operator.post("/collaboration", json=body)).status_code == 422
 
 
+async def test_one_and_true_are_not_the_same(people: People) -> None:
+    session = await opened(people, initial_context={"a": 1, "b": [0]})
+    path = f"/collaboration/{session['id']}/context"
+    await people.operator.post(path, json={"a": True, "b": [False]})
+    shown = (await people.viewer.get(f"/collaboration/{session['id']}")).json()["context"]
+    assert shown["a"] is True
+    assert shown["b"][0] is False
+
+
 async def test_unknown_agents_are_refused(people: People) -> None:
     body = {"name": "x", "participants": ["nobody"]}
     answer = await people.operator.post("/collaboration", json=body)

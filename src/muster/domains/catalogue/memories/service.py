@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
 
 from muster.domains.catalogue.agents import Agent, find_agent, hold_agent
 from muster.domains.catalogue.memories.errors import MemoryFull
@@ -80,10 +82,13 @@ class MemoryService:
         values = body.model_dump()
         if "metadata" in values:
             values["details"] = values.pop("metadata")
-        changed = sorted(name for name, value in values.items() if getattr(memory, name) != value)
+        changed = [name for name, value in values.items() if _differ(getattr(memory, name), value)]
         if not changed:
             return memory
-        await self._memories.update(memory, **{name: values[name] for name in changed})
+        for name in changed:
+            setattr(memory, name, values[name])
+            flag_modified(memory, name)
+        await self._memories.flush()
         shown = sorted("metadata" if name == "details" else name for name in changed)
         events.record(self._session, self._caller, MemoryUpdated(**_about(memory), changed=shown))
         return memory
@@ -145,6 +150,11 @@ async def recall(
     # One that was deleted in the meantime is left out.
     items = [(rows[key], score) for key, score in page.items if key in rows]
     return Rows(items, page.total, page.limit, page.offset, page.has_more)
+
+
+def _differ(before: object, after: object) -> bool:
+    # Python takes 1, 1.0 and true for equal.
+    return msgspec.json.encode(before, order="sorted") != msgspec.json.encode(after, order="sorted")
 
 
 def _about(memory: AgentMemory) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.orm import defer
+from sqlalchemy.orm.attributes import flag_modified
 
 from muster.domains.catalogue.agents import Agent
 from muster.domains.dialogue.collaboration.errors import CollaborationNotFound
@@ -48,6 +50,19 @@ class CollaborationRepository(Repository[Collaboration]):
         if found is None:
             raise CollaborationNotFound
         return found
+
+    async def share(self, collaboration: Collaboration, context: dict[str, Any]) -> bool:
+        """Store a shared context; tell whether it differs from the one before."""
+        # Python takes 1, 1.0 and true for equal.
+        before, after = (
+            msgspec.json.encode(c, order="sorted") for c in (collaboration.context, context)
+        )
+        if before == after:
+            return False
+        collaboration.context = context
+        flag_modified(collaboration, "context")
+        await self.flush()
+        return True
 
     async def find_for(self, agent_id: str, reference: str) -> Collaboration | None:
         """Return the session of an agent with an id or name; of one name the newest open one."""

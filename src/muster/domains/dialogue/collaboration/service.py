@@ -48,8 +48,12 @@ class CollaborationService:
         self._sessions = CollaborationRepository(session, caller.project_id)
 
     async def list(self, params: CollaborationList) -> Rows[Collaboration]:
-        agent = await self._agent(params.agent_id) if params.agent_id else None
-        return await self._sessions.search(params, agent.id if agent else None)
+        agent_id = None
+        if params.agent_id:
+            project_id = self._caller.project_id
+            agent = await find_agent(self._session, project_id, params.agent_id, deleted=True)
+            agent_id = agent.id
+        return await self._sessions.search(params, agent_id)
 
     async def get(self, id: str) -> Collaboration:
         return await self._sessions.get(id)
@@ -94,8 +98,7 @@ class CollaborationService:
         """Set values of the shared context; null removes one, and what is not named stays."""
         row = await self._open(id)
         context = merged(row.context, changes)
-        if context != row.context:
-            await self._sessions.update(row, context=context)
+        if await self._sessions.share(row, context):
             self._tell(row, "context", keys=sorted(changes))
         return row
 

@@ -26,7 +26,7 @@ class MailboxService:
         self._messages = MessageRepository(session, caller.project_id)
 
     async def list(self, params: MessageList) -> Rows[AgentMessage]:
-        agent_id = await self._agent_id(params.agent_id)
+        agent_id = await self._agent_id(params.agent_id, deleted=True)
         return await self._messages.search(params, agent_id)
 
     async def channels(self, params: ListParams) -> Rows[Any]:
@@ -108,10 +108,11 @@ class MailboxService:
                 events.record(self._session, self._caller, fact)
         return found
 
-    async def _agent_id(self, reference: str | None) -> str | None:
+    async def _agent_id(self, reference: str | None, *, deleted: bool = False) -> str | None:
         if reference is None:
             return None
-        return (await find_agent(self._session, self._caller.project_id, reference)).id
+        project_id = self._caller.project_id
+        return (await find_agent(self._session, project_id, reference, deleted=deleted)).id
 
     async def _answered(self, message_id: str | None) -> AgentMessage | None:
         if message_id is None:
