@@ -186,6 +186,23 @@ async def test_recalls_at_once_are_all_counted(people: People, agent: dict[str, 
     assert shown.json()["access_count"] == 5
 
 
+async def test_what_is_deleted_meanwhile_is_not_found(
+    people: People, agent: dict[str, Any]
+) -> None:
+    memory = await keep(people, agent, "Rome")
+    path = f"/agents/memories/{memory['id']}"
+
+    answers = await asyncio.gather(
+        people.editor.delete(path),
+        people.editor.delete(path),
+        people.editor.patch(path, json={"importance": 1}),
+        recalled(people, agent, "Rome"),
+    )
+
+    assert sorted(answer.status_code for answer in answers[:2]) == [204, 404]
+    assert answers[2].status_code in {200, 404}
+
+
 async def test_what_has_expired_is_gone(
     muster: Muster, people: People, agent: dict[str, Any]
 ) -> None:

@@ -251,6 +251,22 @@ async def test_agents_that_read_at_once_read_each_message_once(
     assert sorted(found) == ["0", "1", "2", "3"]
 
 
+async def test_what_is_deleted_meanwhile_is_not_read(
+    muster: Muster, people: People, bob: dict[str, Any]
+) -> None:
+    messages = [await send(people, recipient_agent_id="bob", body=str(n)) for n in range(4)]
+
+    reading = asyncio.create_task(act(muster, as_agent(people, bob), "read_messages"))
+    answers = await asyncio.gather(
+        *(people.operator.delete(f"/messages/{message['id']}") for message in messages),
+        *(people.operator.patch(f"/messages/{message['id']}/read") for message in messages),
+    )
+
+    assert {answer.status_code for answer in answers} <= {200, 204, 404}
+    assert len((await reading).content["messages"]) <= 4
+    assert await bodies(people) == []
+
+
 async def test_what_agents_cannot_send(muster: Muster, people: People, ada: dict[str, Any]) -> None:
     context = as_agent(people, ada)
     with pytest.raises(ToolInputInvalid, match="channel"):

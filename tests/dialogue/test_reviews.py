@@ -91,6 +91,22 @@ async def test_of_many_who_decide_one_decides(muster: Muster, people: People) ->
     assert len(facts) == 1
 
 
+async def test_what_is_deleted_meanwhile_is_not_found(people: People) -> None:
+    review = await submitted(people)
+    path = f"/code-reviews/{review['id']}"
+
+    answers = await asyncio.gather(
+        people.operator.delete(path),
+        people.operator.delete(path),
+        people.operator.post(f"{path}/approve"),
+        people.operator.post(f"{path}/comment", json={"body": "x"}),
+    )
+
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses[:2]) == [204, 404]
+    assert set(statuses[2:]) <= {200, 201, 404, 409}
+
+
 async def test_files_are_reviewed(people: People) -> None:
     files = [{"path": "a.py", "content": "x = 1\n"}, {"path": "b.py", "diff": "+y"}]
     review = await submitted(people, diff=None, files=files)

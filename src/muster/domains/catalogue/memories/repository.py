@@ -46,6 +46,15 @@ class MemoryRepository(Repository[AgentMemory]):
         by = AgentMemory.importance if params.sort == "importance" else AgentMemory.created_at
         return await self.page(query, params, (by, True))
 
+    async def held(self, id: str) -> AgentMemory:
+        """Return a memory that nobody else changes until the unit of work ends."""
+        query = self.query().where(AgentMemory.id == id)
+        held = query.with_for_update().execution_options(populate_existing=True)
+        found: AgentMemory | None = await self.session.scalar(held)
+        if found is None:
+            raise MemoryNotFound
+        return found
+
     async def all(self, agent_id: str, category: str | None) -> Sequence[AgentMemory]:
         """Return all memories of an agent, of one category where that is given."""
         query = self.of(agent_id)
@@ -71,13 +80,15 @@ class MemoryRepository(Repository[AgentMemory]):
         query = select(func.count()).select_from(self.of(agent_id).subquery())
         return await self.session.scalar(query) or 0
 
-    async def least(self, agent_id: str) -> AgentMemory:
-        """Return the memory that is missed least: the oldest of the least important."""
+    async def least(self, agent_id: str) -> AgentMemory | None:
+        """Return the memory that is missed least, held: the oldest of the least important.
+
+        None where somebody has deleted it in this moment.
+        """
         order = (AgentMemory.importance, AgentMemory.created_at, AgentMemory.id)
-        row: AgentMemory = (
-            await self.session.scalars(self.of(agent_id).order_by(*order).limit(1))
-        ).one()
-        return row
+        query = self.of(agent_id).order_by(*order).limit(1).with_for_update()
+        found: AgentMemory | None = await self.session.scalar(query)
+        return found
 
     async def touch(self, ids: Collection[str], moment: datetime) -> Sequence[AgentMemory]:
         """Count that memories were recalled, and return them."""

@@ -78,7 +78,7 @@ class MemoryService:
 
     async def update(self, memory_id: str, body: MemoryPatch) -> AgentMemory:
         """Change the given fields of a memory."""
-        memory = await self._memories.get(memory_id)
+        memory = await self._memories.held(memory_id)
         values = body.model_dump()
         if "metadata" in values:
             values["details"] = values.pop("metadata")
@@ -94,7 +94,7 @@ class MemoryService:
         return memory
 
     async def delete(self, memory_id: str) -> None:
-        await self._drop(await self._memories.get(memory_id), "asked")
+        await self._drop(await self._memories.held(memory_id), "asked")
 
     async def stats(self, agent_id: str) -> MemoryStats:
         agent = await self._agent(agent_id)
@@ -117,6 +117,8 @@ class MemoryService:
         if await self._memories.count(agent.id) < MAX_MEMORIES:
             return
         least = await self._memories.least(agent.id)
+        if least is None:
+            return
         if least.importance > importance:
             raise MemoryFull(
                 f"The agent remembers {MAX_MEMORIES} things, and all are more important than this "

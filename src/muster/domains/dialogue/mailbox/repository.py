@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select
 
 from muster.domains.dialogue.mailbox.errors import MessageNotFound, MessageSent
 from muster.domains.dialogue.mailbox.models import AgentMessage, MessageReading
@@ -40,17 +40,14 @@ class MessageRepository(Repository[AgentMessage]):
         found: AgentMessage | None = await self.session.scalar(query)
         return found
 
-    async def mark(self, message: AgentMessage, moment: datetime) -> bool:
-        """Mark a message as read, unless it is; tell whether that changed it."""
-        statement = (
-            update(AgentMessage)
-            .where(AgentMessage.id == message.id, AgentMessage.read_at.is_(None))
-            .values(read_at=moment, updated_at=moment)
-            .returning(AgentMessage.id)
-        )
-        changed = await self.session.scalar(statement) is not None
-        await self.session.refresh(message)
-        return changed
+    async def held(self, id: str) -> AgentMessage:
+        """Return a message that nobody else changes until the unit of work ends."""
+        query = self.query().where(AgentMessage.id == id)
+        held = query.with_for_update().execution_options(populate_existing=True)
+        found: AgentMessage | None = await self.session.scalar(held)
+        if found is None:
+            raise MessageNotFound
+        return found
 
     async def for_agent(
         self, agent_id: str, channel: str | None, *, unread: bool, origin: str | None, limit: int
@@ -71,7 +68,7 @@ class MessageRepository(Repository[AgentMessage]):
             query = query.where(AgentMessage.channel == channel)
         if not unread:
             newest = query.order_by(AgentMessage.created_at.desc(), AgentMessage.id.desc())
-            return (await self.session.scalars(newest.limit(limit))).all()[::-1]
+            return (await self.session.scalars(_kept(newest.limit(limit)))).all()[::-1]
         mine = select(MessageReading.message_id).where(MessageReading.agent_id == agent_id)
         before = mine.where(MessageReading.origin == origin) if origin else None
         if channel is None:
@@ -83,7 +80,7 @@ class MessageRepository(Repository[AgentMessage]):
             fresh = and_(of_others, AgentMessage.id.not_in(mine))
         wanted = fresh if before is None else or_(fresh, AgentMessage.id.in_(before))
         oldest = query.where(wanted).order_by(AgentMessage.created_at, AgentMessage.id)
-        return (await self.session.scalars(oldest.limit(limit))).all()
+        return (await self.session.scalars(_kept(oldest.limit(limit)))).all()
 
     async def note_reading(
         self, message: AgentMessage, agent_id: str, origin: str | None, moment: datetime
@@ -117,6 +114,11 @@ class MessageRepository(Repository[AgentMessage]):
         items = (await self.session.execute(page)).all()
         more = params.offset + len(items) < total
         return Rows(list(items), total, params.limit, params.offset, more)
+
+
+def _kept(query: Select[Any]) -> Select[Any]:
+    # Nobody deletes them before it is noted that they were read.
+    return query.with_for_update(key_share=True)
 
 
 def _of(agent_id: str, *, received_only: bool) -> Any:

@@ -79,14 +79,15 @@ class MailboxService:
 
     async def mark_read(self, message_id: str) -> AgentMessage:
         """Mark a message as read; one that is stays as it is."""
-        message = await self._messages.get(message_id)
-        if await self._messages.mark(message, clock.now()):
+        message = await self._messages.held(message_id)
+        if message.read_at is None:
+            await self._messages.update(message, read_at=clock.now())
             fact = MessageRead(**_about(message), reader_agent_id=None)
             events.record(self._session, self._caller, fact)
         return message
 
     async def delete(self, message_id: str) -> None:
-        message = await self._messages.get(message_id)
+        message = await self._messages.held(message_id)
         await self._messages.delete(message)
         events.record(self._session, self._caller, MessageDeleted(**_about(message)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import defer
 
 from muster.domains.dialogue.reviews.errors import ReviewNotFound, ReviewSubmitted
@@ -52,18 +52,6 @@ class ReviewRepository(Repository[CodeReview]):
         if found is None:
             raise ReviewNotFound
         return found
-
-    async def decide(self, review: CodeReview, **values: Any) -> bool:
-        """Decide about a code review if nobody has; tell whether that was so."""
-        statement = (
-            update(CodeReview)
-            .where(CodeReview.id == review.id, CodeReview.status == PENDING)
-            .values(**values)
-            .returning(CodeReview.id)
-        )
-        decided = await self.session.scalar(statement) is not None
-        await self.session.refresh(review)
-        return decided
 
     async def comments(self, review: CodeReview) -> Sequence[CodeReviewComment]:
         """Return what was said about a change, oldest first."""

@@ -88,22 +88,20 @@ class ReviewService:
         self, review_id: str, status: Literal["approved", "rejected"], body: ReviewDecision
     ) -> CodeReview:
         """Approve or reject a change; whoever decides first decides."""
-        review = await self._reviews.get(review_id)
-        moment = clock.now()
-        decided = await self._reviews.decide(
-            review,
-            status=status,
-            decided_by_id=self._caller.id,
-            decided_by_name=self._caller.name,
-            decided_at=moment,
-            decision_comment=body.comment,
-            updated_at=moment,
-        )
-        if not decided:
+        review = await self._reviews.held(review_id)
+        if review.status != PENDING:
             raise ReviewDecided(
                 f"{review.decided_by_name} has {review.status} it already, and a decision cannot "
                 "be changed; submit the change again."
             )
+        await self._reviews.update(
+            review,
+            status=status,
+            decided_by_id=self._caller.id,
+            decided_by_name=self._caller.name,
+            decided_at=clock.now(),
+            decision_comment=body.comment,
+        )
         fact = ReviewApproved if status == "approved" else ReviewRejected
         events.record(self._session, self._caller, fact(**_about(review)))
         return review
@@ -134,7 +132,7 @@ class ReviewService:
         return comment
 
     async def delete(self, review_id: str) -> None:
-        review = await self._reviews.get(review_id)
+        review = await self._reviews.held(review_id)
         await self._reviews.delete(review)
         events.record(self._session, self._caller, ReviewDeleted(**_about(review)))
 
