@@ -151,6 +151,18 @@ def _report(world: "World", person: str, given: dict[str, str]) -> str:
     return report
 
 
+def _memory(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    return _posted(f"/agents/{agent}/memories", lambda: {"content": "A fact"})(world, person, given)
+
+
+def _participant(world: "World", person: str, given: dict[str, str]) -> str:
+    agent = _posted("/agents", _agent)(world, person, given)
+    path = "/collaboration/{collaboration_id}/participants"
+    _posted(path, lambda: {"agent_id": agent})(world, person, given)
+    return agent
+
+
 FACTORIES: dict[str, Factory] = {
     "/security/api-keys/{key_id}": Factory(_KEY),
     "/auth/api-keys/{key_id}": Factory(_KEY),
@@ -189,6 +201,17 @@ FACTORIES: dict[str, Factory] = {
     ),
     "/crews/{crew_id}": Factory(_posted("/crews", lambda: {"name": f"Crew {new_id()}"})),
     "/tasks/{task_id}": Factory(_posted("/tasks", lambda: {"name": f"Task {new_id()}"})),
+    "/agents/memories/{memory_id}": Factory(_memory),
+    "/messages/{message_id}": Factory(
+        _posted("/messages/send", lambda: {"channel": "general", "body": f"Message {new_id()}"})
+    ),
+    "/collaboration/{collaboration_id}": Factory(
+        _posted("/collaboration", lambda: {"name": f"Session {new_id()}"})
+    ),
+    "/collaboration/{collaboration_id}/participants/{agent_id}": Factory(_participant),
+    "/code-reviews/{review_id}": Factory(
+        _posted("/code-reviews", lambda: {"title": f"Review {new_id()}", "diff": "+x = 1"})
+    ),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),
     "/execution-logs/{execution_id}": Factory(_run),

@@ -7,6 +7,7 @@ from typing import Self
 
 from muster import __version__
 from muster.adapters.tools.mcp import McpPool
+from muster.domains.catalogue.memories import memory_acts
 from muster.domains.catalogue.models import (
     Environment,
     ModelCatalogue,
@@ -16,6 +17,9 @@ from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
 from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, IncidentWatcher
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
+from muster.domains.dialogue.collaboration import collaboration_acts
+from muster.domains.dialogue.mailbox import mailbox_acts
+from muster.domains.dialogue.reviews import review_acts
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.launching import follow_task, tasks_of
 from muster.domains.work.runs import FOLLOWERS, RunFollower
@@ -126,6 +130,12 @@ class Muster:
             searxng_url=tools.searxng_url,
             default_timeout_s=tools.timeout_s,
             mcp_stdio=tools.mcp_stdio == "admins",
+            acts={
+                **memory_acts(self.database),
+                **mailbox_acts(self.database),
+                **collaboration_acts(self.database),
+                **review_acts(self.database),
+            },
         )
 
     def _make_app(self) -> App:

@@ -20,6 +20,8 @@ ROUTERS = [
     _router("domains.catalogue.models.router", "models"),
     _router("domains.catalogue.tools.router", "tools"),
     _router("domains.catalogue.prompts.router", "templates"),
+    # Before the agents, whose `/agents/{agent_id}/...` would take its paths.
+    _router("domains.catalogue.memories.router", "agents"),
     _router("domains.catalogue.agents.router", "agents"),
     _router("domains.work.crews.router", "crews"),
     _router("domains.work.tasks.router", "tasks"),
@@ -53,6 +55,9 @@ ROUTERS = [
     ),
     _router("domains.control.policies.gate_router", "gate", name="gate_router"),
     _router("domains.control.access_rules.router", "policy"),
+    _router("domains.dialogue.mailbox.router", "messages"),
+    _router("domains.dialogue.collaboration.router", "collaboration"),
+    _router("domains.dialogue.reviews.router", "code-reviews"),
     _router("domains.insight.reports.router", "reports"),
     # Before the events, whose `/events/{event_id}` would take its path.
     _router("platform.events.live_router", "ws", "events"),

@@ -12,6 +12,39 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "collaborations",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column(
+            "context", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("message_count", sa.Integer(), nullable=False),
+        sa.Column("created_by_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by_name", sa.String(length=255), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by_name", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_collaborations_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_collaborations")),
+    )
+    with op.batch_alter_table("collaborations", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_collaborations_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_collaborations_project_id_created_at", ["project_id", "created_at"], unique=False
+        )
+
+    op.create_table(
         "crews",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -197,6 +230,211 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "agent_memories",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("category", sa.String(length=64), nullable=False),
+        sa.Column("importance", sa.Integer(), nullable=False),
+        sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column(
+            "metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("source", sa.String(length=255), nullable=True),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("origin", sa.String(length=160), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("access_count", sa.Integer(), nullable=False),
+        sa.Column("last_accessed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_agent_memories_agent_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_agent_memories_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_memories")),
+        sa.UniqueConstraint("agent_id", "origin", name=op.f("uq_agent_memories_agent_id_origin")),
+    )
+    with op.batch_alter_table("agent_memories", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_agent_memories_agent_id_created_at", ["agent_id", "created_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_agent_memories_project_id"), ["project_id"], unique=False
+        )
+
+    op.create_table(
+        "agent_messages",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("sender_agent_id", sa.String(length=36), nullable=True),
+        sa.Column("sender_name", sa.String(length=255), nullable=False),
+        sa.Column("sent_by_id", sa.String(length=64), nullable=False),
+        sa.Column("recipient_agent_id", sa.String(length=36), nullable=True),
+        sa.Column("channel", sa.String(length=64), nullable=True),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("reply_to", sa.String(length=36), nullable=True),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("origin", sa.String(length=160), nullable=True),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_agent_messages_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["recipient_agent_id"],
+            ["agents.id"],
+            name=op.f("fk_agent_messages_recipient_agent_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["sender_agent_id"],
+            ["agents.id"],
+            name=op.f("fk_agent_messages_sender_agent_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_messages")),
+        sa.UniqueConstraint(
+            "project_id", "origin", name=op.f("uq_agent_messages_project_id_origin")
+        ),
+    )
+    with op.batch_alter_table("agent_messages", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_agent_messages_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_agent_messages_project_id_channel_created_at",
+            ["project_id", "channel", "created_at"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix_agent_messages_project_id_created_at", ["project_id", "created_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_agent_messages_recipient_agent_id_read_at",
+            ["recipient_agent_id", "read_at"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix_agent_messages_sender_agent_id", ["sender_agent_id"], unique=False
+        )
+
+    op.create_table(
+        "code_reviews",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("title", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("repository", sa.String(length=500), nullable=True),
+        sa.Column("branch", sa.String(length=255), nullable=True),
+        sa.Column("diff", sa.Text(), nullable=True),
+        sa.Column(
+            "files", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("file_count", sa.Integer(), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("origin", sa.String(length=160), nullable=True),
+        sa.Column("submitted_by_id", sa.String(length=64), nullable=False),
+        sa.Column("submitted_by_name", sa.String(length=255), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("decided_by_id", sa.String(length=64), nullable=True),
+        sa.Column("decided_by_name", sa.String(length=255), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decision_comment", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_code_reviews_agent_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_code_reviews_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_code_reviews")),
+        sa.UniqueConstraint("project_id", "origin", name=op.f("uq_code_reviews_project_id_origin")),
+    )
+    with op.batch_alter_table("code_reviews", schema=None) as batch_op:
+        batch_op.create_index("ix_code_reviews_agent_id", ["agent_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_code_reviews_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_code_reviews_project_id_status_created_at",
+            ["project_id", "status", "created_at"],
+            unique=False,
+        )
+
+    op.create_table(
+        "collaboration_messages",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("collaboration_id", sa.String(length=36), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column("author_id", sa.String(length=64), nullable=False),
+        sa.Column("author_name", sa.String(length=255), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("message_type", sa.String(length=40), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("origin", sa.String(length=160), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collaboration_id"],
+            ["collaborations.id"],
+            name=op.f("fk_collaboration_messages_collaboration_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_collaboration_messages")),
+        sa.UniqueConstraint(
+            "collaboration_id",
+            "origin",
+            name=op.f("uq_collaboration_messages_collaboration_id_origin"),
+        ),
+        sa.UniqueConstraint(
+            "collaboration_id", "seq", name=op.f("uq_collaboration_messages_collaboration_id_seq")
+        ),
+    )
+    op.create_table(
+        "collaboration_participants",
+        sa.Column("collaboration_id", sa.String(length=36), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=False),
+        sa.Column("joined_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"],
+            ["agents.id"],
+            name=op.f("fk_collaboration_participants_agent_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["collaboration_id"],
+            ["collaborations.id"],
+            name=op.f("fk_collaboration_participants_collaboration_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "collaboration_id", "agent_id", name=op.f("pk_collaboration_participants")
+        ),
+    )
+    with op.batch_alter_table("collaboration_participants", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_collaboration_participants_agent_id"), ["agent_id"], unique=False
+        )
+
+    op.create_table(
         "crew_feedback",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -245,6 +483,52 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("template_id", "version", name=op.f("pk_prompt_template_versions")),
     )
+    op.create_table(
+        "code_review_comments",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("review_id", sa.String(length=36), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("file", sa.String(length=500), nullable=True),
+        sa.Column("line", sa.Integer(), nullable=True),
+        sa.Column("author_id", sa.String(length=64), nullable=False),
+        sa.Column("author_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["review_id"],
+            ["code_reviews.id"],
+            name=op.f("fk_code_review_comments_review_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_code_review_comments")),
+    )
+    with op.batch_alter_table("code_review_comments", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_code_review_comments_review_id_created_at",
+            ["review_id", "created_at"],
+            unique=False,
+        )
+
+    op.create_table(
+        "message_readings",
+        sa.Column("message_id", sa.String(length=36), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=False),
+        sa.Column("origin", sa.String(length=160), nullable=True),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"],
+            ["agents.id"],
+            name=op.f("fk_message_readings_agent_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["agent_messages.id"],
+            name=op.f("fk_message_readings_message_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("message_id", "agent_id", name=op.f("pk_message_readings")),
+    )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("wake_at", sa.DateTime(timezone=True), nullable=True))
@@ -259,12 +543,41 @@ def downgrade() -> None:
         batch_op.drop_column("wake_at")
         batch_op.drop_column("target_id")
 
+    op.drop_table("message_readings")
+    with op.batch_alter_table("code_review_comments", schema=None) as batch_op:
+        batch_op.drop_index("ix_code_review_comments_review_id_created_at")
+
+    op.drop_table("code_review_comments")
     op.drop_table("prompt_template_versions")
     with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_crew_feedback_project_id"))
         batch_op.drop_index("ix_crew_feedback_crew_id_created_at")
 
     op.drop_table("crew_feedback")
+    with op.batch_alter_table("collaboration_participants", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_collaboration_participants_agent_id"))
+
+    op.drop_table("collaboration_participants")
+    op.drop_table("collaboration_messages")
+    with op.batch_alter_table("code_reviews", schema=None) as batch_op:
+        batch_op.drop_index("ix_code_reviews_project_id_status_created_at")
+        batch_op.drop_index(batch_op.f("ix_code_reviews_project_id"))
+        batch_op.drop_index("ix_code_reviews_agent_id")
+
+    op.drop_table("code_reviews")
+    with op.batch_alter_table("agent_messages", schema=None) as batch_op:
+        batch_op.drop_index("ix_agent_messages_sender_agent_id")
+        batch_op.drop_index("ix_agent_messages_recipient_agent_id_read_at")
+        batch_op.drop_index("ix_agent_messages_project_id_created_at")
+        batch_op.drop_index("ix_agent_messages_project_id_channel_created_at")
+        batch_op.drop_index(batch_op.f("ix_agent_messages_project_id"))
+
+    op.drop_table("agent_messages")
+    with op.batch_alter_table("agent_memories", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_agent_memories_project_id"))
+        batch_op.drop_index("ix_agent_memories_agent_id_created_at")
+
+    op.drop_table("agent_memories")
     with op.batch_alter_table("worker_nodes", schema=None) as batch_op:
         batch_op.drop_index("ix_worker_nodes_told_online_heartbeat_at")
         batch_op.drop_index(batch_op.f("ix_worker_nodes_project_id"))
@@ -292,3 +605,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_crews_project_id"))
 
     op.drop_table("crews")
+    with op.batch_alter_table("collaborations", schema=None) as batch_op:
+        batch_op.drop_index("ix_collaborations_project_id_created_at")
+        batch_op.drop_index(batch_op.f("ix_collaborations_project_id"))
+
+    op.drop_table("collaborations")

@@ -56,6 +56,15 @@ class Scope(StrEnum):
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     AGENTS_REGISTER = "agents:register"
+    MEMORIES_READ = "memories:read"
+    MEMORIES_WRITE = "memories:write"
+    MESSAGES_READ = "messages:read"
+    MESSAGES_WRITE = "messages:write"
+    COLLABORATION_READ = "collaboration:read"
+    COLLABORATION_WRITE = "collaboration:write"
+    REVIEWS_READ = "reviews:read"
+    REVIEWS_WRITE = "reviews:write"
+    REVIEWS_DECIDE = "reviews:decide"
     LOGS_WRITE = "logs:write"
     CREWS_READ = "crews:read"
     CREWS_WRITE = "crews:write"
@@ -125,6 +134,10 @@ _VIEWER = frozenset(
         Scope.AGENTS_READ,
         Scope.CREWS_READ,
         Scope.TASKS_READ,
+        Scope.MEMORIES_READ,
+        Scope.MESSAGES_READ,
+        Scope.COLLABORATION_READ,
+        Scope.REVIEWS_READ,
         Scope.RUNS_READ,
         Scope.WORKERS_READ,
         Scope.APPROVALS_READ,
@@ -138,6 +151,10 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Scope.MODELS_INVOKE,
     Scope.TOOLS_INVOKE,
+    Scope.MESSAGES_WRITE,
+    Scope.COLLABORATION_WRITE,
+    Scope.REVIEWS_WRITE,
+    Scope.REVIEWS_DECIDE,
     Scope.RUNS_EXECUTE,
     Scope.GENERATION_INVOKE,
     Scope.APPROVALS_WRITE,
@@ -154,6 +171,7 @@ _EDITOR = _OPERATOR | {
     Scope.TASKS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.CREWS_WRITE,
+    Scope.MEMORIES_WRITE,
     Scope.LOGS_WRITE,
     Scope.WORKERS_WRITE,
     Scope.INCIDENTS_REPORT,

@@ -1,6 +1,6 @@
 """Tools: what agents can do, from which source ever, with a schema, a switch and a way to call."""
 
-from muster.domains.catalogue.tools.binding import BoundTool, ToolContext
+from muster.domains.catalogue.tools.binding import BoundTool, Call, ToolContext
 from muster.domains.catalogue.tools.builtins import BUILTINS
 from muster.domains.catalogue.tools.catalogue import ToolCatalogue
 from muster.domains.catalogue.tools.preparing import MAX_SECRET
@@ -11,6 +11,7 @@ __all__ = [
     "BUILTINS",
     "MAX_SECRET",
     "BoundTool",
+    "Call",
     "ToolCatalogue",
     "ToolContext",
     "ToolServices",

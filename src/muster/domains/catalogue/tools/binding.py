@@ -8,6 +8,7 @@ from typing import Any
 
 from muster.adapters.models import ToolSpec
 from muster.adapters.tools.base import (
+    ToolFailed,
     ToolInputInvalid,
     ToolOutcome,
     ToolTimeout,
@@ -33,6 +34,12 @@ class ToolContext:
     def idempotency_key(self) -> str | None:
         """The same for the same step however often it is tried; sent to those who understand it."""
         return f"{self.run_id}:{self.step_key}" if self.run_id else None
+
+    def require_agent(self) -> str:
+        """Return the id of the agent that calls; raises `ToolFailed` where none does."""
+        if self.agent_id is None:
+            raise ToolFailed("Only an agent that runs can use this tool; start a run of one.")
+        return self.agent_id
 
     def for_step(self, step_key: str) -> "ToolContext":
         """Return the context of one step."""

@@ -1,7 +1,5 @@
 """The tools that ship with the product."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +11,12 @@ from muster.adapters.tools.web import fetch_markdown
 from muster.adapters.tools.web import search as search_web
 from muster.adapters.tools.workspace import Workspace
 from muster.domains.catalogue.tools.binding import ToolContext
+from muster.domains.catalogue.tools.entrusted import ENTRUSTED
 from muster.domains.catalogue.tools.services import ToolServices
-from muster.kernel.ids import stable_id
+from muster.domains.catalogue.tools.shipping import ASKING_S, Builtin, count, object_of, text
 
 DOCUMENTS = "documents"
 WORKSPACE = "workspace"
-
-Perform = Callable[[dict[str, Any], ToolContext, ToolServices], Awaitable[ToolOutcome]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Builtin:
-    """A tool that ships with the product: its face, and what it does."""
-
-    name: str
-    title: str
-    description: str
-    parameters: dict[str, Any]
-    perform: Perform
-    step_kind: str = "step.resource"
-    verb: str | None = "GET"
-    idempotent: bool = True
-    needs: str | None = None
-    """Name of the setting without which the tool cannot be used."""
-
-    @property
-    def id(self) -> str:
-        return stable_id("tool", self.name)
-
-
-def _object(required: tuple[str, ...] = (), **properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _text(description: str, **more: Any) -> dict[str, Any]:
-    return {"type": "string", "description": description, **more}
-
-
-def _count(description: str, default: int, maximum: int) -> dict[str, Any]:
-    return {
-        "type": "integer",
-        "description": description,
-        "default": default,
-        "minimum": 1,
-        "maximum": maximum,
-    }
 
 
 async def _fetch_page(
@@ -181,11 +135,11 @@ BUILTINS: dict[str, Builtin] = {
             title="Search files",
             description="Search the project's documents and the run's workspace for passages that "
             "match words. Returns paths, line numbers and text, best first.",
-            parameters=_object(
+            parameters=object_of(
                 ("query",),
-                query=_text("Words to look for.", minLength=1, maxLength=500),
-                limit=_count("Most passages to return.", 8, 50),
-                glob=_text("Only files whose path matches, such as *.md.", maxLength=200),
+                query=text("Words to look for.", minLength=1, maxLength=500),
+                limit=count("Most passages to return.", 8, 50),
+                glob=text("Only files whose path matches, such as *.md.", maxLength=200),
             ),
             perform=_search_files,
         ),
@@ -194,9 +148,9 @@ BUILTINS: dict[str, Builtin] = {
             title="Read a file",
             description="Read a text file, by a path that search_files or list_files gave "
             "(documents/... or workspace/...).",
-            parameters=_object(
+            parameters=object_of(
                 ("path",),
-                path=_text("Path of the file.", minLength=1, maxLength=500),
+                path=text("Path of the file.", minLength=1, maxLength=500),
                 start_line={"type": "integer", "minimum": 1, "default": 1},
                 max_lines={"type": "integer", "minimum": 1, "maximum": 5000},
             ),
@@ -206,17 +160,17 @@ BUILTINS: dict[str, Builtin] = {
             name="list_files",
             title="List files",
             description="List the project's documents and the files of the run's workspace.",
-            parameters=_object(glob=_text("Only matching paths.", maxLength=200)),
+            parameters=object_of(glob=text("Only matching paths.", maxLength=200)),
             perform=_list_files,
         ),
         Builtin(
             name="write_file",
             title="Write a file",
             description="Write a text file into the run's workspace.",
-            parameters=_object(
+            parameters=object_of(
                 ("path", "content"),
-                path=_text("Path below workspace/.", minLength=1, maxLength=500),
-                content=_text("Text to write."),
+                path=text("Path below workspace/.", minLength=1, maxLength=500),
+                content=text("Text to write."),
                 append={"type": "boolean", "default": False},
             ),
             perform=_write_file,
@@ -227,8 +181,8 @@ BUILTINS: dict[str, Builtin] = {
             name="calculator",
             title="Calculator",
             description="Work out an arithmetic expression, such as 840 * 12.5 / 100.",
-            parameters=_object(
-                ("expression",), expression=_text("The expression.", minLength=1, maxLength=500)
+            parameters=object_of(
+                ("expression",), expression=text("The expression.", minLength=1, maxLength=500)
             ),
             perform=_calculate,
             step_kind="step.exec",
@@ -238,8 +192,8 @@ BUILTINS: dict[str, Builtin] = {
             name="current_time",
             title="Date and time",
             description="Tell today's date, the weekday and the time in a time zone.",
-            parameters=_object(
-                timezone=_text("IANA name of the zone.", default="UTC", maxLength=64)
+            parameters=object_of(
+                timezone=text("IANA name of the zone.", default="UTC", maxLength=64)
             ),
             perform=_current_time,
             step_kind="step.self",
@@ -248,10 +202,10 @@ BUILTINS: dict[str, Builtin] = {
             name="fetch_page",
             title="Fetch a page",
             description="Fetch a web page or text by its URL and return it as Markdown.",
-            parameters=_object(
+            parameters=object_of(
                 ("url",),
-                url=_text("http or https address.", format="uri", maxLength=2000),
-                max_chars=_count("Longest text to return.", 20_000, 200_000),
+                url=text("http or https address.", format="uri", maxLength=2000),
+                max_chars=count("Longest text to return.", 20_000, 200_000),
             ),
             perform=_fetch_page,
         ),
@@ -259,10 +213,10 @@ BUILTINS: dict[str, Builtin] = {
             name="web_search",
             title="Web search",
             description="Search the web and return titles, addresses and snippets.",
-            parameters=_object(
+            parameters=object_of(
                 ("query",),
-                query=_text("What to search for.", minLength=1, maxLength=500),
-                limit=_count("Most results to return.", 8, 30),
+                query=text("What to search for.", minLength=1, maxLength=500),
+                limit=count("Most results to return.", 8, 30),
             ),
             perform=_search_web,
             needs="MUSTER_TOOLS_SEARXNG_URL",
@@ -271,15 +225,17 @@ BUILTINS: dict[str, Builtin] = {
             name="ask_agent",
             title="Ask another agent",
             description="Ask another agent of the project and return its answer.",
-            parameters=_object(
+            parameters=object_of(
                 ("agent", "prompt"),
-                agent=_text("Key, name or id of the agent.", minLength=1, maxLength=255),
-                prompt=_text("What to ask.", minLength=1, maxLength=50_000),
+                agent=text("Key, name or id of the agent.", minLength=1, maxLength=255),
+                prompt=text("What to ask.", minLength=1, maxLength=50_000),
             ),
             perform=_ask_agent,
             step_kind="step.message",
             verb="POST",
+            needed_s=ASKING_S,
         ),
+        *ENTRUSTED,
     )
 }
-"""By name. All of them are there in every project; a project may disable each."""
+"""By name. All that a process can carry out are there in every project, which may disable each."""

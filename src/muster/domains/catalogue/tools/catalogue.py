@@ -42,7 +42,7 @@ class ToolCatalogue:
 
     def __init__(self, services: ToolServices) -> None:
         self.services = services
-        self._known = CachedByProject(services.database, version=VERSION, load=_known_tools)
+        self._known = CachedByProject(services.database, version=VERSION, load=self._load)
 
     async def bind(
         self, project_id: str, names: Sequence[str], configs: Mapping[str, dict[str, Any]]
@@ -142,6 +142,9 @@ class ToolCatalogue:
             resource_ids=definition.resource_ids,
         )
 
+    async def _load(self, session: AsyncSession, project_id: str) -> dict[str, Definition]:
+        return await _known_tools(session, project_id, self.services)
+
     async def _find_with_secrets(
         self,
         project_id: str,
@@ -200,11 +203,15 @@ class ToolCatalogue:
         return found
 
 
-async def _known_tools(session: AsyncSession, project_id: str) -> dict[str, Definition]:
+async def _known_tools(
+    session: AsyncSession, project_id: str, services: ToolServices
+) -> dict[str, Definition]:
     """Return all tools of a project under everything that they may be called by."""
     overrides = await OverrideRepository(session, project_id).by_name()
     known: dict[str, Definition] = {}
     for builtin in BUILTINS.values():
+        if not builtin.offered_by(services):
+            continue
         definition = of_builtin(builtin, overrides.get(builtin.name))
         known[builtin.id] = known[builtin.name] = definition
     own = [of_row(row) for row in await ToolRepository(session, project_id).by_age()]

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from muster.domains.catalogue.tools.builtins import Builtin
 from muster.domains.catalogue.tools.models import Tool, ToolOverride
+from muster.domains.catalogue.tools.shipping import Builtin
 
 BUILTIN = "builtin"
 

@@ -1,11 +1,12 @@
 """What tools need from the process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster.adapters.tools.mcp import McpPool
+from muster.domains.catalogue.tools.binding import Call
 from muster.kernel.db import Database
 from muster.kernel.egress import Egress
 
@@ -21,7 +22,8 @@ class ToolServices:
 
     `documents` holds a folder of files per project, which tools read and never write.
     `mcp_stdio` tells whether MCP servers may be started as commands. Each tool of kind python that
-    runs holds one of `python_slots`.
+    runs holds one of `python_slots`. `acts` are the built-in tools that other slices carry out, by
+    name; those that are not there are not offered.
     """
 
     database: Database
@@ -33,6 +35,7 @@ class ToolServices:
     searxng_url: str | None
     default_timeout_s: float
     mcp_stdio: bool = False
+    acts: Mapping[str, Call] = field(default_factory=dict[str, Call])
     python_slots: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_PYTHON_PROCESSES)
     )

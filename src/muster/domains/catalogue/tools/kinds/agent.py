@@ -9,9 +9,7 @@ from muster.domains.catalogue.tools.binding import ToolContext
 from muster.domains.catalogue.tools.definitions import Definition
 from muster.domains.catalogue.tools.kinds.base import Face, Kind, parse
 from muster.domains.catalogue.tools.services import ToolServices
-
-ASKING_S = 3_600.0
-"""An agent that is asked may itself call tools and wait for people."""
+from muster.domains.catalogue.tools.shipping import ASKING_S
 
 _PROMPT: dict[str, Any] = {
     "type": "object",

@@ -9,11 +9,10 @@ from muster.adapters.tools.base import (
     validate_arguments,
 )
 from muster.domains.catalogue.tools.binding import ToolContext
-from muster.domains.catalogue.tools.builtins import Builtin
 from muster.domains.catalogue.tools.definitions import BUILTIN, Definition
-from muster.domains.catalogue.tools.kinds.agent import ASKING_S
 from muster.domains.catalogue.tools.kinds.base import Face, Kind
 from muster.domains.catalogue.tools.services import ToolServices
+from muster.domains.catalogue.tools.shipping import Builtin
 
 
 class BuiltinKind(Kind):
@@ -69,7 +68,7 @@ class BuiltinKind(Kind):
                 step_kind=tool.step_kind,
                 verb=tool.verb,
                 idempotent=tool.idempotent,
-                needed_s=ASKING_S if tool.step_kind == "step.message" else 0.0,
+                needed_s=tool.needed_s,
             )
         ]
 
