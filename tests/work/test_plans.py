@@ -168,7 +168,7 @@ async def test_tools_fallbacks_retries_and_errors(working: Muster, people: Peopl
     assert run["status"] == "completed", run
     assert "nothing is not known" in run["result"]
     done = await nodes(people.owner, run_id)
-    assert "42" in str(done["sum"])
+    assert "42" in str(done["calculator"])
     assert done["wrong"] == {"value": "none", "follow": None}
 
 

@@ -29,13 +29,14 @@ def read_plan(
     if not isinstance(found, dict):
         return None
     given = cast("dict[str, Any]", found)
-    defaults, named = given.get("inputs") or {}, cast("Any", given.get("files") or [])
+    defaults: object = given.get("inputs") or {}
     if not isinstance(defaults, dict):
         raise Refusal("inputs must be a mapping of names to values.")
     body: dict[str, Any] = {"inputs": {**cast("dict[str, Any]", defaults), **inputs}}
-    names = cast("list[str]", named if isinstance(named, list) else [named])
-    if not all(isinstance(name, str) for name in names):
+    named: object = given.get("files") or []
+    if not isinstance(named, list):
         raise Refusal("files must be a list of paths, relative to the file.")
+    names = [str(name) for name in cast("list[object]", named)]
     missing = [name for name in names if not (file.parent / name).is_file()]
     if missing:
         raise Refusal(f"{missing[0]} is not there; files are named relative to {file.name}.")

@@ -85,6 +85,15 @@ class NodeActs:
         act = self._acts.get(node.type)
         if act is None:
             raise NodeFailed(f"{node.name}: nodes of type {node.type} cannot be executed.")
+        return await self._tried(act, node, scope, key)
+
+    async def _tried(
+        self,
+        act: Callable[[NodeSpec, Scope, str], Awaitable[Done]],
+        node: NodeSpec,
+        scope: Scope,
+        key: str,
+    ) -> Any:
         started = clock.now()
         for attempt in range(node.retry.attempts + 1):
             if attempt:

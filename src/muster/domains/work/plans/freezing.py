@@ -145,7 +145,7 @@ class Freezer:
         *,
         needs_agent: bool,
     ) -> None:
-        if not (task.description or task.instructions):
+        if not (task.description or task.instructions or task.name):
             self._lacks(f"tasks.{where}", f"The task {where} says nothing: give a description.")
         if task.agent and task.agent not in agents:
             found = _by_name(members, task.agent)

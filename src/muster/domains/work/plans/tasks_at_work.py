@@ -96,7 +96,7 @@ class TaskWork:
     def _text(self) -> str:
         task = self._task
         parts = [
-            fill(task.description, self._inputs),
+            fill(task.description or task.name or "", self._inputs),
             fill(task.instructions or "", self._inputs),
             f"Expected output: {fill(task.expected_output, self._inputs)}"
             if task.expected_output
