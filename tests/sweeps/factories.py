@@ -115,6 +115,12 @@ def webhook(**on: list[str]) -> dict[str, Any]:
     }
 
 
+def workflow() -> dict[str, Any]:
+    """A workflow of one step."""
+    step = {"name": "First", "step_type": "transform", "config": {"assign": {"x": "1"}}}
+    return {"name": f"Workflow {new_id()}", "steps": [step]}
+
+
 def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
     agent = _posted("/agents", _agent)(world, person, given)
     action = _posted("/actions", lambda: webhook(agent_ids=[agent]))(world, person, given)
@@ -164,6 +170,13 @@ FACTORIES: dict[str, Factory] = {
     "/agents/{agent_id}": Factory(_posted("/agents", _agent)),
     "/agents/{agent_id}/versions/{version}": Factory(
         lambda _, __, ___: "1", shared="a number, which means something only with its agent"
+    ),
+    "/workflows/{workflow_id}": Factory(_posted("/workflows", workflow)),
+    "/workflows/{workflow_id}/steps/{step}": Factory(
+        lambda _, __, ___: "First", shared="a name, which means something only with its workflow"
+    ),
+    "/workflows/{workflow_id}/versions/{version}": Factory(
+        lambda _, __, ___: "1", shared="a number, which means something only with its workflow"
     ),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import OPERATIONS, Operation, each, resolved
-from tests.sweeps.factories import BASE, policy, webhook
+from tests.sweeps.factories import BASE, policy, webhook, workflow
 from tests.sweeps.world import World
 
 SAME = "The same name"
@@ -30,6 +30,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
         "/tools",
         {"name": "same", "tool_type": "http", "configuration": {"url": "http://127.0.0.1:9"}},
     ),
+    ("/workflows", {**workflow(), "name": SAME}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/executions", {"agent_id": "same", "run_name": SAME}),

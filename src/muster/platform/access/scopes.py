@@ -57,6 +57,8 @@ class Scope(StrEnum):
     LOGS_WRITE = "logs:write"
     RUNS_READ = "runs:read"
     RUNS_EXECUTE = "runs:execute"
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_WRITE = "workflows:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     APPROVALS_DECIDE = "approvals:decide"
@@ -112,6 +114,7 @@ _VIEWER = frozenset(
         Scope.TOOLS_READ,
         Scope.AGENTS_READ,
         Scope.RUNS_READ,
+        Scope.WORKFLOWS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
         Scope.INCIDENTS_READ,
