@@ -137,6 +137,7 @@ _EDITOR = _OPERATOR | {
     Scope.MODELS_WRITE,
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
+    Scope.WORKFLOWS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.LOGS_WRITE,
     Scope.INCIDENTS_REPORT,

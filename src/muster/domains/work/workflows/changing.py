@@ -7,10 +7,12 @@ from muster.domains.work.workflows.errors import StepNameTaken, StepNotFound, Wo
 from muster.domains.work.workflows.notations import Read, step_name
 from muster.kernel.ids import new_id
 
+Steps = list[dict[str, Any]]
+
 _PARTS = ("nodes", "actions")
 
 
-def steps_of(read: Read) -> list[dict[str, Any]]:
+def steps_of(read: Read) -> Steps:
     """Return the steps of a workflow to be changed; raises where it is written otherwise.
 
     What is still empty can become one of steps.
@@ -24,13 +26,13 @@ def steps_of(read: Read) -> list[dict[str, Any]]:
     return [dict(step) for step in steps]
 
 
-def with_steps(read: Read, steps: list[dict[str, Any]]) -> dict[str, Any]:
+def with_steps(read: Read, steps: Steps) -> dict[str, Any]:
     """Return the definition with other steps."""
     kept = {name: value for name, value in read.document.items() if name not in _PARTS}
     return {**kept, "steps": steps}
 
 
-def add_step(steps: list[dict[str, Any]], given: Mapping[str, Any]) -> int:
+def add_step(steps: Steps, given: Mapping[str, Any]) -> int:
     """Add a step; return its place. Raises `StepNameTaken`."""
     _require_free(steps, given["name"], None)
     order = given.get("order")
@@ -41,7 +43,7 @@ def add_step(steps: list[dict[str, Any]], given: Mapping[str, Any]) -> int:
     return len(steps) - 1
 
 
-def find_step(steps: list[dict[str, Any]], reference: str) -> int:
+def find_step(steps: Steps, reference: str) -> int:
     """Return the place of a step by name or id; raises `StepNotFound`."""
     for index, step in enumerate(steps):
         if step_name(step, index) == reference:
@@ -52,7 +54,7 @@ def find_step(steps: list[dict[str, Any]], reference: str) -> int:
     raise StepNotFound
 
 
-def change_step(steps: list[dict[str, Any]], reference: str, changes: Mapping[str, Any]) -> int:
+def change_step(steps: Steps, reference: str, changes: Mapping[str, Any]) -> int:
     """Change a step; others that depend on it learn its new name. Return its place."""
     index = find_step(steps, reference)
     before = step_name(steps[index], index)
@@ -68,7 +70,7 @@ def change_step(steps: list[dict[str, Any]], reference: str, changes: Mapping[st
     return index
 
 
-def remove_step(steps: list[dict[str, Any]], reference: str) -> None:
+def remove_step(steps: Steps, reference: str) -> None:
     """Remove a step; what depended on it depends on what it depended on."""
     index = find_step(steps, reference)
     removed = steps.pop(index)
@@ -79,7 +81,7 @@ def remove_step(steps: list[dict[str, Any]], reference: str) -> None:
 
 
 def _dependencies(step: Mapping[str, Any]) -> list[Any]:
-    given = step.get("depends_on") or []
+    given: Any = step.get("depends_on") or []
     return list(cast("list[Any]", given)) if isinstance(given, list) else [given]
 
 
@@ -91,7 +93,7 @@ def _replace(step: dict[str, Any], names: set[str], instead: list[Any]) -> None:
     step["depends_on"] = list(dict.fromkeys(after))
 
 
-def _require_free(steps: list[dict[str, Any]], name: str, but: int | None) -> None:
+def _require_free(steps: Steps, name: str, but: int | None) -> None:
     for index, step in enumerate(steps):
         if index != but and step_name(step, index) == name:
             raise StepNameTaken(f"A step is called {name!r}; give this one another name.")

@@ -1,5 +1,6 @@
 """Pictures of workflows and crews, as SVG."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,8 @@ _FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica,
 _NAME_CUT, _LABEL_CUT = 22, 26
 _LETTER = 6.2
 """Width of a letter of a label, on average."""
+
+_NO_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 _FILLS = {
     "start": "#15803d",
@@ -111,21 +114,19 @@ class _Picture:
             boxes.append(self._remark(f"and {self._graph.left_out} more"))
         width, height = number(self._width), number(self._height)
         shown = f"{kind} with {len(self._graph.boxes)} nodes"
-        return "".join(
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-                f'viewBox="0 0 {width} {height}" role="img" aria-label="{shown}" '
-                f'font-family="{_FONT}">',
-                f'<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-                f'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
-                f'fill="{self._theme.line}"/></marker></defs>',
-                f'<rect width="{width}" height="{height}" fill="{self._theme.background}"/>',
-                *(line for line, _ in lines),
-                *boxes,
-                *(label for _, label in lines),
-                "</svg>",
-            )
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" role="img" aria-label="{shown}" '
+            f'font-family="{_FONT}">'
         )
+        arrow = (
+            '<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
+            'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" '
+            f'fill="{self._theme.line}"/></marker></defs>'
+        )
+        canvas = f'<rect width="{width}" height="{height}" fill="{self._theme.background}"/>'
+        paths, labels = zip(*lines, strict=True) if lines else ((), ())
+        return "".join([head, arrow, canvas, *paths, *boxes, *labels, "</svg>"])
 
     def _box(self, index: int, box: Box) -> str:
         x, y = self._layout.corners[index]
@@ -193,14 +194,4 @@ def _cut(text: str, most: int) -> str:
 
 def _escaped(text: str) -> str:
     """Escape a text for XML, which some characters cannot be part of in any way."""
-    return escape("".join(letter if _is_storable(letter) else " " for letter in text))
-
-
-def _is_storable(letter: str) -> bool:
-    code = ord(letter)
-    return (
-        code in {0x9, 0xA, 0xD}
-        or 0x20 <= code <= 0xD7FF
-        or 0xE000 <= code <= 0xFFFD
-        or code >= 0x10000
-    )
+    return escape(_NO_XML.sub(" ", text))

@@ -60,7 +60,7 @@ def gather(workflow: Any) -> Graph:
     """Return what there is to draw in a document of any notation."""
     given, _ = unwrapped(workflow, {})
     if isinstance(given, list):
-        given = {"nodes": given}
+        given = cast("Any", {"nodes": given})
     if not isinstance(given, Mapping):
         return Graph()
     document = cast("Mapping[Any, Any]", given)

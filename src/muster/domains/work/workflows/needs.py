@@ -6,6 +6,8 @@ from typing import Literal
 
 from muster.domains.work.plans import NodeSpec
 
+Severity = Literal["error", "warning"]
+
 _REQUIRED = {
     "task": ("task", "the task"),
     "crew": ("crew", "the crew"),
@@ -16,6 +18,21 @@ _REQUIRED = {
     "transform": ("assign", "what is assigned"),
     "llm": ("prompt", "the prompt"),
 }
+_WAYS: tuple[tuple[str, str, str, Severity], ...] = (
+    ("start", "next", "The start must name the node that follows.", "error"),
+    ("if", "then", "A node of type if must name the node for when it holds.", "error"),
+    (
+        "if",
+        "otherwise",
+        "Nothing follows where the condition does not hold; the run ends there.",
+        "warning",
+    ),
+    ("switch", "cases", "A node of type switch needs cases.", "error"),
+    ("switch", "default", "Nothing follows where no case fits; name a default.", "warning"),
+    ("parallel", "branches", "A node of type parallel needs branches.", "error"),
+    ("parallel", "next", "Name in next the node where the branches come together.", "warning"),
+)
+"""What a node of a flow needs to lead anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +41,7 @@ class Need:
 
     field: str
     message: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
 
 def needs_of(node: NodeSpec, *, in_graph: bool) -> Iterator[Need]:
@@ -48,28 +65,11 @@ def needs_of(node: NodeSpec, *, in_graph: bool) -> Iterator[Need]:
 
 
 def _ways(node: NodeSpec) -> Iterator[Need]:
-    if node.type == "if":
-        if not node.then:
-            yield Need("then", "A node of type if must name the node for when it holds.")
-        if not node.otherwise:
-            text = "Nothing follows where the condition does not hold; the run ends there."
-            yield Need("otherwise", text, "warning")
-    elif node.type == "switch":
-        if not node.cases:
-            yield Need("cases", "A node of type switch needs cases.")
-        if not node.default:
-            text = "Nothing follows where no case fits; name a default."
-            yield Need("default", text, "warning")
-    elif node.type == "parallel":
-        if not node.branches:
-            yield Need("branches", "A node of type parallel needs branches.")
-        if not node.next:
-            yield Need("next", "Name in next the node where the branches come together.", "warning")
-    elif node.type == "end":
-        if node.next:
-            yield Need("next", "Nothing can follow a node of type end.")
-    elif node.type == "start" and not node.next:
-        yield Need("next", "The start must name the node that follows.")
+    for kind, field, message, severity in _WAYS:
+        if node.type == kind and not getattr(node, field):
+            yield Need(field, message, severity)
+    if node.type == "end" and node.next:
+        yield Need("next", "Nothing can follow a node of type end.")
 
 
 def references_of(node: NodeSpec) -> Iterator[tuple[str, str, str]]:

@@ -225,7 +225,8 @@ async def export_workflow(
     What another notation has no words for is refused, with the name of the node.
     """
     if params.notation in {None, workflow.notation}:
-        written = {"name": workflow.name, **workflow.definition}
+        # The name goes first; it may have been changed since the definition was written.
+        written = {"name": workflow.name} | workflow.definition | {"name": workflow.name}
     else:
         written = write_workflow(spec_of(workflow), params.notation)  # pyright: ignore[reportArgumentType]
     if params.format == "json":

@@ -64,11 +64,11 @@ def _gather(data: Any) -> Any:
         inner_names = {"steps", *_BESIDE_STEPS} if part == "steps" else set(values) - _OUTSIDE
         left = {k: v for k, v in given.items() if k in _OWN or k not in inner_names}
         return {**left, "definition": {k: v for k, v in values.items() if k in inner_names}}
-    config = given.get("config")
-    if isinstance(config, dict) and any(config.get(name) for name in (*_PARTS, *_WHOLE)):  # pyright: ignore[reportUnknownMemberType]
-        inner: dict[str, Any] = config
-        left = {k: v for k, v in inner.items() if k not in {*_PARTS, *_WHOLE}}
-        return {**given, "config": left, "definition": inner}
+    if isinstance(given.get("config"), dict):
+        config: dict[str, Any] = given["config"]
+        if any(config.get(name) for name in (*_PARTS, *_WHOLE)):
+            left = {k: v for k, v in config.items() if k not in {*_PARTS, *_WHOLE}}
+            return {**given, "config": left, "definition": config}
     return {name: value for name, value in given.items() if name not in {*_PARTS, *_WHOLE}}
 
 
@@ -85,8 +85,8 @@ class WorkflowCreate(In):
     ] = None
     description: Description = None
     is_template: IsTemplate = False
-    config: Config = {}
-    definition: Definition = {}
+    config: Config = Field(default_factory=dict[str, Any])
+    definition: Definition = Field(default_factory=dict[str, Any])
 
     @model_validator(mode="before")
     @classmethod
@@ -143,14 +143,18 @@ class StepCreate(In):
     order: Annotated[
         int | None, Field(ge=0, le=1_000_000, description="Absent: after all others.")
     ] = None
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict[str, Any])
     agent_id: Annotated[
         str | None, Field(max_length=255, description="Id, key or name of an agent.")
     ] = None
     depends_on: Annotated[
         list[Annotated[str, Field(max_length=100)]],
-        Field(max_length=500, description="Names or ids of steps that must have ended."),
-    ] = []
+        Field(
+            default_factory=list[str],
+            max_length=500,
+            description="Names or ids of steps that must have ended.",
+        ),
+    ]
 
 
 class StepPatch(In):

@@ -7,6 +7,7 @@ from pydantic import MISSING
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.workflows import changing
+from muster.domains.work.workflows.changing import Steps
 from muster.domains.work.workflows.errors import WorkflowInvalid
 from muster.domains.work.workflows.events import (
     WorkflowCreated,
@@ -82,7 +83,7 @@ class WorkflowService:
     async def add_step(self, workflow_id: str, body: StepCreate) -> ChangedStep:
         """Add a step to a workflow that is written as steps, or is empty."""
 
-        def add(steps: list[dict[str, Any]]) -> int:
+        def add(steps: Steps) -> int:
             return changing.add_step(steps, body.model_dump())
 
         return await self._change_steps(workflow_id, add)
@@ -90,7 +91,7 @@ class WorkflowService:
     async def change_step(self, workflow_id: str, reference: str, body: StepPatch) -> ChangedStep:
         """Change the given fields of a step."""
 
-        def change(steps: list[dict[str, Any]]) -> int:
+        def change(steps: Steps) -> int:
             return changing.change_step(steps, reference, body.model_dump(exclude_unset=True))
 
         return await self._change_steps(workflow_id, change)
@@ -103,9 +104,7 @@ class WorkflowService:
         changing.remove_step(steps, reference)
         await self._store_steps(workflow, read, steps)
 
-    async def _change_steps(
-        self, workflow_id: str, change: Callable[[list[dict[str, Any]]], int]
-    ) -> ChangedStep:
+    async def _change_steps(self, workflow_id: str, change: Callable[[Steps], int]) -> ChangedStep:
         workflow = await self._workflows.held(workflow_id)
         read = read_stored(workflow)
         steps = changing.steps_of(read)
@@ -114,9 +113,7 @@ class WorkflowService:
         shown = present_steps(changed)[index].model_dump()
         return ChangedStep(**shown, workflow_id=workflow.id, version=workflow.version)
 
-    async def _store_steps(
-        self, workflow: Workflow, read: Read, steps: list[dict[str, Any]]
-    ) -> Read:
+    async def _store_steps(self, workflow: Workflow, read: Read, steps: Steps) -> Read:
         changed = read_stored(
             Workflow(definition=changing.with_steps(read, steps), notation="steps")
         )

@@ -231,6 +231,6 @@ def _shown(name: str) -> str:
 def _nearest(wanted: str, names: Collection[str]) -> str | None:
     if len(wanted) > _SHOWN:
         return None
-    by_lower = {name.lower(): name for name in list(names)[:2_000] if len(name) <= _SHOWN}
+    by_lower = {name.lower(): name for name in sorted(names)[:2_000] if len(name) <= _SHOWN}
     found = get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None

@@ -50,6 +50,7 @@ _TEMPLATES = (
     "model",
 )
 _DEEPEST = 20
+_LONGEST = 100
 
 
 _MOST = 5_000
@@ -180,7 +181,7 @@ def _text(name: str, everything: set[str]) -> str:
 
 
 def _near(name: str, everything: set[str]) -> str | None:
-    if len(name) > 100:
+    if len(name) > _LONGEST:
         return None
     found = get_close_matches(name, sorted(everything - {name})[:2_000], n=1, cutoff=0.75)
     return found[0] if found else None

@@ -75,7 +75,7 @@ def read_workflow(
         return read_workflow(given, notation)
     if isinstance(given, list):
         part = "steps" if _are_steps(cast("list[Any]", given)) else "nodes"
-        given = {part: given}
+        given = cast("Any", {part: given})
         lines = {f"{part}.{path}" if path else part: line for path, line in lines.items()}
     if given is None:
         given = {}
@@ -120,7 +120,7 @@ def unwrapped(given: Any, lines: Mapping[str, int]) -> tuple[Any, Mapping[str, i
                 for path, line in lines.items()
                 if path.startswith(prefix)
             }
-            return inner, moved
+            return cast("Any", inner), moved
     return wrapping, lines
 
 

@@ -1,6 +1,7 @@
 """The actions of the platform family, version 2: ask, call tools, answer."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from muster.domains.work.plans import NodeSpec, WorkflowSpec
@@ -38,7 +39,7 @@ def read_actions(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
         *made,
         ({"name": end, "type": "end"}, None),
     ]
-    for (node, _), (following, _) in zip(nodes, nodes[1:], strict=False):
+    for (node, _), (following, _) in pairwise(nodes):
         node["next"] = following["name"]
     values = {
         "name": text_of(document.get("name")) or None,
@@ -53,11 +54,11 @@ def read_actions(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
 
 
 def _nodes(place: Place, given: dict[str, Any], index: int) -> list[dict[str, Any]]:
-    kind = text_of(given.get("type") or given.get("action")) or ""
-    name = text_of(given.get("id") or given.get("name")) or f"action_{index + 1}"
+    kind = place.at("type").word(given.get("type") or given.get("action"))
+    name = place.at("id").word(given.get("id") or given.get("name"), f"action_{index + 1}")
     node: dict[str, Any] = {
         "name": name,
-        "type": _TYPES.get(kind, kind) if isinstance(kind, str) else kind,
+        "type": _TYPES.get(kind, kind),
         "title": text_of(given.get("name")) if given.get("id") else None,
         "message": text_of(given.get("prompt")),
     }
@@ -151,7 +152,9 @@ def write_actions(spec: WorkflowSpec) -> dict[str, Any]:
 
 
 def _written(node: NodeSpec) -> dict[str, Any]:
-    action = {"id": node.name, "name": node.title or node.name, "prompt": node.message or ""}
+    action: dict[str, Any] = {"id": node.name, "prompt": node.message or ""}
+    if node.title:
+        action["name"] = node.title
     if node.type == "input":
         variables = [variable.model_dump(exclude_none=True) for variable in node.variables]
         return {**action, "type": "get_user_input", "variables": variables}

@@ -102,7 +102,7 @@ def predecessors(spec: WorkflowSpec) -> dict[str, list[str]]:
 
 
 def _forward(spec: WorkflowSpec, by_name: dict[str, NodeSpec]) -> Iterator[tuple[str, str]]:
-    """Yield the edges of a flow that do not close a circle, by a search that begins at its start."""
+    """Yield the edges of a flow that do not close a circle, by a search from its start."""
     done: set[str] = set()
     starts = sorted(spec.nodes, key=lambda node: node.type != "start")
     for start in starts:

@@ -105,25 +105,26 @@ def _result(
     listed: list[tuple[Place, dict[str, Any]]], nodes: list[tuple[dict[str, Any], str]]
 ) -> str | None:
     """Return the variable that the ends give back, where they say it or a node makes it."""
-    named = {text_of(given.get("output")) for _, given in listed if given.get("type") == "end"}
-    named.discard(None)
+    named = {
+        place.at("output").word(given["output"])
+        for place, given in listed
+        if given.get("type") == "end" and given.get("output")
+    }
     if len(named) == 1:
-        (only,) = named
-        return only if isinstance(only, str) else None
+        return named.pop()
     made = {node.get("output") for node, _ in nodes}
     return "output" if "output" in made and not named else None
 
 
 def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
-    kind = text_of(given.get("type")) or ""
+    kind = place.at("type").word(given.get("type"))
+    output = place.at("output").word(given.get("output")) or None
     node: dict[str, Any] = {
-        "name": text_of(given.get("name")) or f"node_{index + 1}",
-        "type": {"function": "tool", "rag_query": "retrieval"}.get(kind, kind)
-        if isinstance(kind, str)
-        else kind,
+        "name": place.at("name").word(given.get("name"), f"node_{index + 1}"),
+        "type": {"function": "tool", "rag_query": "retrieval"}.get(kind, kind),
         "description": text_of(given.get("description")),
         "next": text_of(given.get("next")),
-        "output": text_of(given.get("output")) if kind != "end" else None,
+        "output": output if kind != "end" else None,
     }
     inputs = _inputs(place.at("inputs"), given.get("inputs"))
     if kind == "function":
@@ -193,7 +194,7 @@ def tool_named(uri: str) -> str:
 def write_document(spec: WorkflowSpec) -> dict[str, Any]:
     """Write a workflow as a document; raises `WorkflowNotExpressible` where it has no words."""
     flow = as_flow(spec)
-    document = {
+    document: dict[str, Any] = {
         "name": flow.name,
         "description": flow.description,
         "version": "2.0",

@@ -98,9 +98,16 @@ class Place:
             raise self.wrong("must be a list")
         return cast("list[Any]", value)
 
+    def word(self, value: Any, default: str = "") -> str:
+        """Return a text, or a number as one; absent is the default."""
+        word = text_of(value)
+        if not isinstance(word, str | None):
+            raise self.wrong("must be a text")
+        return word or default
+
     def texts(self, value: Any) -> list[str]:
         """Return a list of texts; a single one is a list of it."""
-        values = [value] if isinstance(value, str | int) else self.sequence(value)
+        values: list[Any] = [value] if isinstance(value, str | int) else self.sequence(value)
         for index, item in enumerate(values):
             if not isinstance(item, str | int | float):
                 raise self.at(index).wrong("must be a text")

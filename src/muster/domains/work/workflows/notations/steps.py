@@ -152,9 +152,9 @@ def _order(place: Place, step: Mapping[str, Any], index: int) -> float:
 def _node(
     place: Place, step: dict[str, Any], index: int, references: Mapping[str, str]
 ) -> dict[str, Any]:
-    kind = text_of(step.get("step_type") or step.get("type")) or ""
-    if isinstance(kind, str):
-        kind = ALIASES.get(kind.lower(), kind.lower())
+    spelled = "step_type" if step.get("step_type") else "type"
+    written = place.at(spelled).word(step.get(spelled)).lower()
+    kind = ALIASES.get(written, written)
     config = place.at("config").mapping(step.get("config"))
     beside = {k: v for k, v in step.items() if k in NodeSpec.model_fields and k not in _OWN}
     node = _configured(place.at("config"), kind, {**beside, **config})
@@ -171,7 +171,8 @@ def _node(
         node["branches"] = [_meant(branch, references) for branch in branches]
     wanted = place.at("depends_on").texts(step.get("depends_on"))
     depends_on = list(dict.fromkeys(_meant(name, references) for name in wanted))
-    return {**node, "name": step_name(step, index), "type": kind, "depends_on": depends_on}
+    name = place.at("name").word(step_name(step, index))
+    return {**node, "name": name, "type": kind, "depends_on": depends_on}
 
 
 def _meant(reference: Any, references: Mapping[str, str]) -> Any:
@@ -179,7 +180,7 @@ def _meant(reference: Any, references: Mapping[str, str]) -> Any:
     return references.get(name, name) if isinstance(name, str) else name
 
 
-def _configured(place: Place, kind: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def _configured(place: Place, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Read what a step is configured with; what no node has is given to it as an input."""
     node: dict[str, Any] = {}
     others: dict[str, Any] = {}
@@ -187,35 +188,38 @@ def _configured(place: Place, kind: Any, config: Mapping[str, Any]) -> dict[str,
         name = _CONFIG.get(spelled, spelled)
         if value is None:
             continue
-        if name == "retry" and not isinstance(value, Mapping):
-            value = {"attempts": value}
         if name == "items" and isinstance(value, list):
-            others["items"], name, value = value, "items", "items"
-        if name in NodeSpec.model_fields and name not in _OWN:
+            others["items"], node["items"] = value, "items"
+        elif name in NodeSpec.model_fields and name not in _OWN:
             node.setdefault(name, value)
         else:
             others[spelled] = value
-    if kind == "if" and "condition" not in node:
-        node["condition"] = node.pop("expression", None)
-    if kind == "switch" and "expression" not in node:
-        node["expression"] = node.pop("condition", None)
-    if kind in {"agent", "llm"} and isinstance(node.get("task"), str):
-        node.setdefault("prompt", node.pop("task"))
-    if kind == "delay" and isinstance(others.get("minutes"), int | float):
-        node.setdefault("delay_s", others.pop("minutes") * 60)
+    _meant_by_kind(kind, node, others)
     for name in _CONDITIONS:
         if name in node:
             node[name] = expression_of(node[name])
     if "assign" in node:
         assigned = place.at("assign").mapping(node["assign"])
         node["assign"] = {name: expression_of(value) for name, value in assigned.items()}
-    if others:
-        given = node.get("inputs")
-        if given is None or isinstance(given, Mapping):
-            node["inputs"] = {**others, **(given or {})}
-    elif isinstance(node.get("inputs"), str):
-        node["inputs"] = {"input": node["inputs"]}
+    if "retry" in node and not isinstance(node["retry"], Mapping):
+        node["retry"] = {"attempts": node["retry"]}
+    given = node.get("inputs")
+    if given is not None and not isinstance(given, Mapping):
+        given = {"input": given}
+    node["inputs"] = {**others, **(given or {})} or None
     return without_nothing(node)
+
+
+def _meant_by_kind(kind: str, node: dict[str, Any], others: dict[str, Any]) -> None:
+    """Understand what a field means to a step of one type, and another to others."""
+    if kind == "if" and "condition" not in node:
+        node["condition"] = node.pop("expression", None)
+    elif kind == "switch" and "expression" not in node:
+        node["expression"] = node.pop("condition", None)
+    elif kind in {"agent", "llm"} and isinstance(node.get("task"), str):
+        node.setdefault("prompt", node.pop("task"))
+    elif kind == "delay" and isinstance(others.get("minutes"), int | float):
+        node.setdefault("delay_s", others.pop("minutes") * 60)
 
 
 def shown_steps(spec: WorkflowSpec) -> list[dict[str, Any]]:

@@ -48,12 +48,11 @@ def read_text(text: str) -> Text:
 
 def _require_modest(text: str) -> None:
     """Look at size and depth before anything is built."""
-    depth = values = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.AliasEvent):
             raise _at(event.start_mark, "aliases are not allowed here")
-        values += 1
-        if values > _MOST_VALUES:
+        if number > _MOST_VALUES:
             raise _at(event.start_mark, f"a definition may have {_MOST_VALUES} values")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
