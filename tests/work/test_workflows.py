@@ -167,7 +167,7 @@ async def test_the_list(people: People) -> None:
         ({"is_template": False, "limit": 1}, ["First one"]),
         ({"offset": 1}, ["First one"]),
     ):
-        page = (await people.viewer.get("/workflows", params=params)).json()  # type: ignore[arg-type]
+        page = (await people.viewer.get("/workflows", params=params)).json()
         assert [w["name"] for w in page["items"]] == names, params
 
 

@@ -82,7 +82,7 @@ def _step(step: dict[str, Any], written: dict[str, Any]) -> StepOut:
         id=str(written.get("id") or step["name"]),
         name=step["name"],
         step_type=str(written.get("step_type") or written.get("type") or ""),
-        order=float(order) if order is not None else step["order"],
+        order=order if isinstance(order, int | float) else step["order"],
         config=written.get("config") or {},
         agent_id=written.get("agent_id") or step["agent_id"],
         depends_on=step["depends_on"],

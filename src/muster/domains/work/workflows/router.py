@@ -58,6 +58,7 @@ router = Router("/workflows", tag="Workflows")
 CanRead = Annotated[Caller, requires(Scope.WORKFLOWS_READ)]
 CanWrite = Annotated[Caller, requires(Scope.WORKFLOWS_WRITE)]
 
+_OBJECT: dict[str, Any] = {"schema": {"type": "object", "additionalProperties": True}}
 _SVG = "image/svg+xml"
 _PICTURE: dict[int | str, Any] = {
     200: {"description": "The picture.", "content": {_SVG: {"schema": {"type": "string"}}}}
@@ -213,7 +214,7 @@ async def draw_workflow(workflow: Found, params: Annotated[DrawParams, Query()])
     "/{workflow_id}/export",
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"application/yaml": {}, "application/json": {}}},
+        200: {"content": {"application/yaml": {}, "application/json": _OBJECT}},
         **problems(WorkflowNotFound, WorkflowNotExpressible),
     },
 )

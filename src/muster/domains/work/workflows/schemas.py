@@ -202,7 +202,7 @@ class StepOut(Out):
     id: Annotated[str, Field(description="Its own id where it has one, else its name.")]
     name: str
     step_type: str
-    order: float
+    order: int | float
     config: dict[str, Any]
     agent_id: str | None
     depends_on: list[str]
