@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from muster.domains.work.workflows import Known, Problem, problems_of, read_workflow
+from tests.work.workflow_texts import ACTIONS
 
 
 def found(*nodes: dict[str, Any], known: Known | None = None, **fields: Any) -> list[Problem]:
@@ -201,3 +202,38 @@ def test_a_large_workflow_is_checked_in_time() -> None:
     names = [f"n{i}" for i in range(500)]
     nodes = [{"name": n, "type": "parallel", "branches": names[:100]} for n in names]
     assert len(found(*nodes)) == 200
+
+
+def test_rules_of_documents() -> None:
+    text = """
+data_types: {a: {}}
+nodes:
+- {name: start, type: start, next: x}
+- {name: x, type: llm, prompt: p, output: b, next: r}
+- {name: r, type: rag_query, query: q, output: c, service: "http://x", next: one}
+- {name: one, type: end, output: a}
+- {name: two, type: end, output: b}
+"""
+    read = read_workflow(text)
+    problems = {p.path: (p.severity, p.line) for p in problems_of(read.spec, read=read)}
+    assert problems["nodes.1.output"] == ("warning", 5)
+    assert problems["nodes.2.service"] == ("error", 6)
+    assert problems["nodes.4.output"] == ("error", 8)
+    assert "nodes.3.output" not in problems
+
+
+def test_rules_of_actions() -> None:
+    read = read_workflow(ACTIONS)
+    assert problems_of(read.spec, read=read) == []
+    ask, find, tell = ACTIONS["actions"]
+    read = read_workflow({"version": 2, "actions": [find, {**ask, "id": "again"}]})
+    problems = {p.path: p.severity for p in problems_of(read.spec, read=read)}
+    assert problems == {
+        "actions.0": "error",
+        "actions.1": "error",
+        "actions.0.input_bindings.query": "error",
+    }
+    refs = {**tell, "variable_refs": ["hit"]}
+    read = read_workflow({"version": 2, "actions": [ask, {**ask, "id": "b"}, find, refs]})
+    found = {p.path: p.suggestion for p in problems_of(read.spec, read=read)}
+    assert found == {"actions.1.variables.0.name": None, "actions.3.variable_refs.0": "hits"}

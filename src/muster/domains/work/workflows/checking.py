@@ -10,8 +10,9 @@ from muster.domains.catalogue.agents import Agent
 from muster.domains.work.plans import WorkflowSpec
 from muster.domains.work.workflows.needs import references_of
 from muster.domains.work.workflows.notations import Read
+from muster.domains.work.workflows.problems import Known, Problem
 from muster.domains.work.workflows.repository import names_of_workflows
-from muster.domains.work.workflows.validating import Known, Problem, problems_of
+from muster.domains.work.workflows.validating import problems_of
 from muster.kernel.db import Database
 
 _MOST = 200

@@ -11,13 +11,14 @@ from muster.domains.work.workflows.notations import (
     read_workflow,
     shown_steps,
 )
+from muster.domains.work.workflows.problems import Problem
 from muster.domains.work.workflows.schemas import (
     ProblemOut,
     StepOut,
     WorkflowOut,
     WorkflowSummary,
 )
-from muster.domains.work.workflows.validating import Problem, problems_of
+from muster.domains.work.workflows.validating import problems_of
 
 
 def read_stored(workflow: Workflow) -> Read:

@@ -1,59 +1,26 @@
 """What is wrong with a workflow: everything at once, with what was probably meant."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
-from typing import Literal, get_args
+from typing import get_args
 
 from muster.domains.work.plans import NodeSpec, NodeType, WorkflowSpec
+from muster.domains.work.workflows.dialects import dialect_problems
 from muster.domains.work.workflows.needs import needs_of, references_of
 from muster.domains.work.workflows.notations import Read
 from muster.domains.work.workflows.notations.chaining import targets_of
+from muster.domains.work.workflows.problems import Known, Problem
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
 
-Severity = Literal["error", "warning"]
 RETRIEVAL = "retrieval"
 _TYPES: tuple[str, ...] = get_args(NodeType)
 _MOST = 200
 _MOST_WALKS = 200
 """Most branches that are walked; a workflow of parallels alone would take for ever."""
 _SHOWN = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong.
-
-    Args:
-        path: Where, such as `nodes.2.next`.
-        message: What is wrong and what to do.
-        line: Line of the text, where it was one.
-        suggestion: What was probably meant.
-        severity: A workflow with an error cannot run; a warning is worth a look.
-    """
-
-    path: str
-    message: str
-    line: int | None = None
-    suggestion: str | None = None
-    severity: Severity = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What there is in the project. None: it was not looked at, and nothing is said of it.
-
-    `unusable` says why something cannot be used, by `kind:reference`; for example by `model:gpt-9`.
-    """
-
-    agents: Collection[str] | None = None
-    tools: Collection[str] | None = None
-    models: Collection[str] | None = None
-    crews: Collection[str] | None = None
-    workflows: Collection[str] | None = None
-    unusable: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def problems_of(
@@ -68,7 +35,10 @@ def problems_of(
     """
     found = list(islice(_Validation(spec, known or Known()).problems(), _MOST))
     if read is not None:
-        found = [_located(problem, read) for problem in found]
+        own = list(islice(dialect_problems(read), _MOST))
+        told = {problem.path for problem in own}
+        located = [_located(problem, read) for problem in found]
+        found = [*own, *(problem for problem in located if problem.path not in told)][:_MOST]
     return sorted(found, key=lambda problem: problem.severity != "error")
 
 

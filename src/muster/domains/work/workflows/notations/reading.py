@@ -53,9 +53,10 @@ class Read:
                 path = f"{place}.{inner}".rstrip(".")
             case _:
                 pass
-        return path, self._line(path)
+        return path, self.line_of(path)
 
-    def _line(self, path: str) -> int | None:
+    def line_of(self, path: str) -> int | None:
+        """Return the line of a path of what was written, or of what it is part of."""
         while path:
             if path in self.lines:
                 return self.lines[path]
