@@ -121,6 +121,13 @@ def workflow() -> dict[str, Any]:
     return {"name": f"Workflow {new_id()}", "steps": [step]}
 
 
+def _agent_project(world: "World", person: str, _: dict[str, str]) -> str:
+    body = {"name": f"Agent project {new_id()}"}
+    answer = world.call("POST", BASE + "/agent-projects", person, json=body)
+    assert answer.status == 201, answer
+    return str(answer.json()["agent_project"]["id"])
+
+
 def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
     agent = _posted("/agents", _agent)(world, person, given)
     action = _posted("/actions", lambda: webhook(agent_ids=[agent]))(world, person, given)
@@ -178,6 +185,7 @@ FACTORIES: dict[str, Factory] = {
     "/workflows/{workflow_id}/versions/{version}": Factory(
         lambda _, __, ___: "1", shared="a number, which means something only with its workflow"
     ),
+    "/agent-projects/{agent_project_id}": Factory(_agent_project),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),
     "/execution-logs/{execution_id}": Factory(_run),

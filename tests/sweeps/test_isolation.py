@@ -31,6 +31,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
         {"name": "same", "tool_type": "http", "configuration": {"url": "http://127.0.0.1:9"}},
     ),
     ("/workflows", {**workflow(), "name": SAME}),
+    ("/agent-projects", {"name": SAME}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/executions", {"agent_id": "same", "run_name": SAME}),
@@ -50,7 +51,7 @@ OF_ALL = {"builtin", "environment"}
 OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read"}
 """Scopes of admins, who look after all projects."""
 
-OF_PERSON = {"profile:read", "api-keys:read"}
+OF_PERSON = {"profile:read", "api-keys:read", "agent-projects:read"}
 """Scopes of what is the caller's own, whatever the project."""
 
 READABLE = [

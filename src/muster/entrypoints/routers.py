@@ -28,6 +28,7 @@ ROUTERS = [
     _router("domains.work.logs.router", "logs"),
     _router("domains.work.logs.router", "copilot", name="copilot_router"),
     _router("domains.work.workflows.router", "workflows"),
+    _router("domains.work.agent_projects.router", "agent-projects"),
     _router("domains.control.approvals.router", "approvals"),
     _router("domains.work.costs.router", "cost"),
     _router("domains.control.budgets.router", "cost", name="cost_router"),

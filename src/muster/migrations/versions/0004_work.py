@@ -12,6 +12,36 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "agent_projects",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("owner_id", sa.String(length=36), nullable=False),
+        sa.Column("visibility", sa.String(length=16), nullable=False),
+        sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column("workflow_id", sa.String(length=36), nullable=True),
+        sa.Column("published_version", sa.Integer(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_agent_projects_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_projects")),
+        sa.UniqueConstraint("project_id", "key", name="uq_agent_projects_project_id_key"),
+    )
+    with op.batch_alter_table("agent_projects", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_agent_projects_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_agent_projects_project_id"), ["project_id"], unique=False
+        )
+
+    op.create_table(
         "workflows",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -72,3 +102,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_workflows_project_id"))
 
     op.drop_table("workflows")
+    with op.batch_alter_table("agent_projects", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_agent_projects_project_id"))
+        batch_op.drop_index(batch_op.f("ix_agent_projects_owner_id"))
+
+    op.drop_table("agent_projects")

@@ -59,6 +59,8 @@ class Scope(StrEnum):
     RUNS_EXECUTE = "runs:execute"
     WORKFLOWS_READ = "workflows:read"
     WORKFLOWS_WRITE = "workflows:write"
+    AGENT_PROJECTS_READ = "agent-projects:read"
+    AGENT_PROJECTS_WRITE = "agent-projects:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     APPROVALS_DECIDE = "approvals:decide"
@@ -115,6 +117,7 @@ _VIEWER = frozenset(
         Scope.AGENTS_READ,
         Scope.RUNS_READ,
         Scope.WORKFLOWS_READ,
+        Scope.AGENT_PROJECTS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
         Scope.INCIDENTS_READ,
@@ -138,6 +141,7 @@ _EDITOR = _OPERATOR | {
     Scope.TOOLS_WRITE,
     Scope.AGENTS_WRITE,
     Scope.WORKFLOWS_WRITE,
+    Scope.AGENT_PROJECTS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.LOGS_WRITE,
     Scope.INCIDENTS_REPORT,

@@ -7,6 +7,7 @@ from muster.domains.work.workflows.models import Workflow
 from muster.domains.work.workflows.notations import Read, read_workflow, write_workflow
 from muster.domains.work.workflows.presenting import spec_of
 from muster.domains.work.workflows.problems import Known, Problem
+from muster.domains.work.workflows.publishing import publish_workflow
 from muster.domains.work.workflows.repository import find_workflow
 from muster.domains.work.workflows.validating import problems_of
 
@@ -22,6 +23,7 @@ __all__ = [
     "draw_crew",
     "find_workflow",
     "problems_of",
+    "publish_workflow",
     "read_workflow",
     "spec_of",
     "write_workflow",
