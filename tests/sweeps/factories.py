@@ -115,6 +115,19 @@ def webhook(**on: list[str]) -> dict[str, Any]:
     }
 
 
+def workflow() -> dict[str, Any]:
+    """A workflow of one step."""
+    step = {"name": "First", "step_type": "transform", "config": {"assign": {"x": "1"}}}
+    return {"name": f"Workflow {new_id()}", "steps": [step]}
+
+
+def _agent_project(world: "World", person: str, _: dict[str, str]) -> str:
+    body = {"name": f"Agent project {new_id()}"}
+    answer = world.call("POST", BASE + "/agent-projects", person, json=body)
+    assert answer.status == 201, answer
+    return str(answer.json()["agent_project"]["id"])
+
+
 def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
     agent = _posted("/agents", _agent)(world, person, given)
     action = _posted("/actions", lambda: webhook(agent_ids=[agent]))(world, person, given)
@@ -212,6 +225,14 @@ FACTORIES: dict[str, Factory] = {
     "/code-reviews/{review_id}": Factory(
         _posted("/code-reviews", lambda: {"title": f"Review {new_id()}", "diff": "+x = 1"})
     ),
+    "/workflows/{workflow_id}": Factory(_posted("/workflows", workflow)),
+    "/workflows/{workflow_id}/steps/{step}": Factory(
+        lambda _, __, ___: "First", shared="a name, which means something only with its workflow"
+    ),
+    "/workflows/{workflow_id}/versions/{version}": Factory(
+        lambda _, __, ___: "1", shared="a number, which means something only with its workflow"
+    ),
+    "/agent-projects/{agent_project_id}": Factory(_agent_project),
     "/executions/{execution_id}": Factory(_run),
     "/execution-history/{execution_id}": Factory(_run),
     "/execution-logs/{execution_id}": Factory(_run),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import OPERATIONS, Operation, each, resolved
-from tests.sweeps.factories import BASE, policy, webhook
+from tests.sweeps.factories import BASE, policy, webhook, workflow
 from tests.sweeps.world import World
 
 SAME = "The same name"
@@ -35,6 +35,8 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/messages/send", {"recipient_agent_id": "same", "channel": "same", "body": SAME}),
     ("/collaboration", {"name": SAME, "participants": ["same"]}),
     ("/code-reviews", {"title": SAME, "diff": "+same = 1", "agent_id": "same"}),
+    ("/workflows", {**workflow(), "name": SAME}),
+    ("/agent-projects", {"name": SAME}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/crews", {"name": SAME}),
@@ -56,7 +58,7 @@ OF_ALL = {"builtin", "environment"}
 OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read", "workers:approve"}
 """Scopes of admins, who look after all projects."""
 
-OF_PERSON = {"profile:read", "api-keys:read"}
+OF_PERSON = {"profile:read", "api-keys:read", "agent-projects:read"}
 """Scopes of what is the caller's own, whatever the project."""
 
 READABLE = [

@@ -42,6 +42,8 @@ ROUTERS = [
     _router("domains.work.workers.admin_router", "admin", name="admin_router"),
     _router("domains.work.workers.router", "workers"),
     _router("domains.work.workers.router", "analytics", name="analytics_router"),
+    _router("domains.work.workflows.router", "workflows"),
+    _router("domains.work.agent_projects.router", "agent-projects"),
     _router("domains.control.approvals.router", "approvals"),
     _router("domains.work.costs.router", "cost"),
     _router("domains.control.budgets.router", "cost", name="cost_router"),

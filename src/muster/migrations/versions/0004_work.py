@@ -12,6 +12,36 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "agent_projects",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("owner_id", sa.String(length=36), nullable=False),
+        sa.Column("visibility", sa.String(length=16), nullable=False),
+        sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column("workflow_id", sa.String(length=36), nullable=True),
+        sa.Column("published_version", sa.Integer(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_agent_projects_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_projects")),
+        sa.UniqueConstraint("project_id", "key", name="uq_agent_projects_project_id_key"),
+    )
+    with op.batch_alter_table("agent_projects", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_agent_projects_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_agent_projects_project_id"), ["project_id"], unique=False
+        )
+
+    op.create_table(
         "collaborations",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -227,6 +257,39 @@ def upgrade() -> None:
             "ix_worker_nodes_told_online_heartbeat_at",
             ["told_online", "heartbeat_at"],
             unique=False,
+        )
+
+    op.create_table(
+        "workflows",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("is_template", sa.Boolean(), nullable=False),
+        sa.Column("notation", sa.String(length=16), nullable=False),
+        sa.Column(
+            "definition", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "config", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("node_count", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_workflows_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workflows")),
+        sa.UniqueConstraint("project_id", "name", name="uq_workflows_project_id_name"),
+    )
+    with op.batch_alter_table("workflows", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_workflows_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(
+            "ix_workflows_project_id_created_at", ["project_id", "created_at"], unique=False
         )
 
     op.create_table(
@@ -484,6 +547,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("template_id", "version", name=op.f("pk_prompt_template_versions")),
     )
     op.create_table(
+        "workflow_versions",
+        sa.Column("workflow_id", sa.String(length=36), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "content", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("note", sa.String(length=255), nullable=True),
+        sa.Column("created_by_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workflow_id"],
+            ["workflows.id"],
+            name=op.f("fk_workflow_versions_workflow_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workflow_id", "version", name=op.f("pk_workflow_versions")),
+    )
+    op.create_table(
         "code_review_comments",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("review_id", sa.String(length=36), nullable=False),
@@ -548,6 +630,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_code_review_comments_review_id_created_at")
 
     op.drop_table("code_review_comments")
+    op.drop_table("workflow_versions")
     op.drop_table("prompt_template_versions")
     with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_crew_feedback_project_id"))
@@ -578,6 +661,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_agent_memories_agent_id_created_at")
 
     op.drop_table("agent_memories")
+    with op.batch_alter_table("workflows", schema=None) as batch_op:
+        batch_op.drop_index("ix_workflows_project_id_created_at")
+        batch_op.drop_index(batch_op.f("ix_workflows_project_id"))
+
+    op.drop_table("workflows")
     with op.batch_alter_table("worker_nodes", schema=None) as batch_op:
         batch_op.drop_index("ix_worker_nodes_told_online_heartbeat_at")
         batch_op.drop_index(batch_op.f("ix_worker_nodes_project_id"))
@@ -610,3 +698,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_collaborations_project_id"))
 
     op.drop_table("collaborations")
+    with op.batch_alter_table("agent_projects", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_agent_projects_project_id"))
+        batch_op.drop_index(batch_op.f("ix_agent_projects_owner_id"))
+
+    op.drop_table("agent_projects")

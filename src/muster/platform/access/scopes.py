@@ -76,6 +76,10 @@ class Scope(StrEnum):
     WORKERS_READ = "workers:read"
     WORKERS_WRITE = "workers:write"
     WORKERS_APPROVE = "workers:approve"
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_WRITE = "workflows:write"
+    AGENT_PROJECTS_READ = "agent-projects:read"
+    AGENT_PROJECTS_WRITE = "agent-projects:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_WRITE = "approvals:write"
     APPROVALS_DECIDE = "approvals:decide"
@@ -140,6 +144,8 @@ _VIEWER = frozenset(
         Scope.REVIEWS_READ,
         Scope.RUNS_READ,
         Scope.WORKERS_READ,
+        Scope.WORKFLOWS_READ,
+        Scope.AGENT_PROJECTS_READ,
         Scope.APPROVALS_READ,
         Scope.BUDGETS_READ,
         Scope.INCIDENTS_READ,
@@ -169,6 +175,8 @@ _EDITOR = _OPERATOR | {
     Scope.TEMPLATES_WRITE,
     Scope.AGENTS_WRITE,
     Scope.TASKS_WRITE,
+    Scope.WORKFLOWS_WRITE,
+    Scope.AGENT_PROJECTS_WRITE,
     Scope.AGENTS_REGISTER,
     Scope.CREWS_WRITE,
     Scope.MEMORIES_WRITE,

@@ -1,0 +1,30 @@
+"""Workflows: graphs of nodes in any of the documented notations, checked, kept and drawn."""
+
+from muster.domains.work.workflows.checking import References
+from muster.domains.work.workflows.drawing import draw, draw_crew
+from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotFound
+from muster.domains.work.workflows.models import Workflow
+from muster.domains.work.workflows.notations import Read, read_workflow, write_workflow
+from muster.domains.work.workflows.presenting import spec_of
+from muster.domains.work.workflows.problems import Known, Problem
+from muster.domains.work.workflows.publishing import publish_workflow
+from muster.domains.work.workflows.repository import find_workflow
+from muster.domains.work.workflows.validating import problems_of
+
+__all__ = [
+    "Known",
+    "Problem",
+    "Read",
+    "References",
+    "Workflow",
+    "WorkflowInvalid",
+    "WorkflowNotFound",
+    "draw",
+    "draw_crew",
+    "find_workflow",
+    "problems_of",
+    "publish_workflow",
+    "read_workflow",
+    "spec_of",
+    "write_workflow",
+]
