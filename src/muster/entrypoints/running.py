@@ -26,6 +26,7 @@ from muster.domains.control.policies import (
     RegistrationJudge,
 )
 from muster.domains.work.costs import ExternalCosts, JournalSpending
+from muster.domains.work.dead_letters import Burials
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
@@ -39,6 +40,7 @@ from muster.domains.work.runs import (
     hold_line,
     wake_decided,
 )
+from muster.domains.work.triggers import EventFollower, Launcher, TriggerClock
 from muster.engine import Engine, EngineOptions
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
@@ -138,13 +140,15 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
-            endings=PolicyEndings(policies, memories),
+            endings=Burials(PolicyEndings(policies, memories)),
             access_rules=self.access_rules,
             models=models,
             tools=tools,
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
+        self._live = live
+        self.launcher: Launcher | None = None
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)
@@ -167,6 +171,10 @@ class Running:
             sweep = IdleSweep(self._database, self.parts.writer)
             _background(stack, sweep.run, "idle-sweep")
             _background(stack, self._courier.run, "courier")
+            _background(stack, EventFollower(self._database, self._live).run, "event-follower")
+            if self.launcher is not None:
+                ticking = TriggerClock(self._database, self._live, self.launcher)
+                _background(stack, ticking.run, "trigger-clock")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:
