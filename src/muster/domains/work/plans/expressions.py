@@ -19,7 +19,7 @@ from muster.kernel.errors import Invalid
 
 _MOST_CHARACTERS = 5_000
 _LONGEST_RANGE = 1_000
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 
 
 class ExpressionInvalid(Invalid):
