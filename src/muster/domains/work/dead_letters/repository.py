@@ -66,7 +66,7 @@ class DeadLetterRepository(Repository[DeadLetter]):
         recent = select(func.count()).where(mine, DeadLetter.failed_at > clock.now() - _DAY)
         code = DeadLetter.error["code"].as_string()
         ends = self._waiting(func.min(DeadLetter.failed_at), func.max(DeadLetter.failed_at))
-        bounds: Sequence[Any] = (await self.session.execute(ends)).one()
+        bounds: Any = (await self.session.execute(ends)).one()
         return DeadLetterStats(
             total=sum(counts.values()),
             waiting=counts.get(WAITING, 0),

@@ -101,7 +101,7 @@ def action_of(body: TriggerAction) -> Action:
         named.setdefault(said, body.target)
     if len(named) > 1:
         raise refused("action", f"Name one of {', '.join(named)} only")
-    kind: TargetKind | None = next(iter(named), said)
+    kind = next(iter(named)) if named else said
     if kind is None or (not named and not body.definition):
         raise refused("action", "Say what to start: agent, task, crew or workflow")
     if said is not None and said != kind:
