@@ -38,7 +38,9 @@ class Time:
     """Time that moves when it is told to."""
 
     moment: datetime = field(
-        default_factory=lambda: datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
+        default_factory=lambda: (
+            datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        )
     )
 
     def __call__(self) -> datetime:

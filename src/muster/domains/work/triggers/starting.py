@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,11 +28,12 @@ from muster.kernel.logging import get_logger
 ORIGIN = "trigger"
 
 _BATCH = 50
-_AT_ONCE = 4
+_AT_ONCE = 10
 _LEASE = timedelta(seconds=120)
 _ATTEMPTS = 8
 _FIRST_WAIT_S = 2
 _SERVER_FAULT = 500
+_PLATFORM = "The platform could not start it."
 
 logger = get_logger(__name__)
 
@@ -60,13 +62,16 @@ class Starter:
             ids = {firing.trigger_id for firing in taken}
             found = await session.scalars(select(Trigger).where(Trigger.id.in_(ids)))
             triggers = {trigger.id: trigger for trigger in found}
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def start(firing: Firing) -> None:
-            async with turns:
-                await self._start(triggers[firing.trigger_id], firing)
-
-        await asyncio.gather(*(start(firing) for firing in taken if firing.trigger_id in triggers))
+        known = [firing for firing in taken if firing.trigger_id in triggers]
+        for first in range(0, len(known), _AT_ONCE):
+            together = known[first : first + _AT_ONCE]
+            outcomes = await asyncio.gather(
+                *(self._start(triggers[firing.trigger_id], firing) for firing in together)
+            )
+            # One commit for several: whoever dies before it leaves them to be launched again.
+            async with self._database.write() as session:
+                for outcome in outcomes:
+                    await self._settle(session, outcome)
         return len(taken)
 
     def _due(self) -> Any:
@@ -87,10 +92,10 @@ class Starter:
         )
         return sorted((await session.scalars(statement)).all(), key=lambda firing: firing.id)
 
-    async def _start(self, trigger: Trigger, firing: Firing) -> None:
+    async def _start(self, trigger: Trigger, firing: Firing) -> "_Outcome":
+        """Start a run; says what came of it."""
         if not trigger.enabled and firing.source != "manual":
-            await self._settle(trigger, firing, SKIPPED, "The trigger was disabled.")
-            return
+            return _Outcome(trigger, firing, SKIPPED, "The trigger was disabled.")
         target = Target(trigger.target_kind, trigger.target, trigger.definition)  # pyright: ignore[reportArgumentType]
         try:
             async with self._database.read() as session:
@@ -105,46 +110,52 @@ class Starter:
             )
         except AppError as error:
             if error.status >= _SERVER_FAULT or isinstance(error, TooManyRequests):
-                await self._again(trigger, firing, error.detail)
-            else:
-                await self._settle(trigger, firing, FAILED, error.detail)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+                return self._again(trigger, firing, error.detail)
+            return _Outcome(trigger, firing, FAILED, error.detail)
+        except (SQLAlchemyError, OSError) as error:
             logger.warning("trigger_cannot_start", error=type(error).__name__)
-            await self._again(trigger, firing, "The platform could not start it.")
+            return self._again(trigger, firing, _PLATFORM)
         except Exception:
             logger.exception("trigger_cannot_start", firing_id=firing.id)
-            await self._again(trigger, firing, "The platform could not start it.")
-        else:
-            await self._settle(trigger, firing, STARTED, firing.reason)
+            return self._again(trigger, firing, _PLATFORM)
+        return _Outcome(trigger, firing, STARTED, firing.reason)
 
-    async def _again(self, trigger: Trigger, firing: Firing, reason: str) -> None:
-        if firing.attempts >= _ATTEMPTS:
-            await self._settle(trigger, firing, FAILED, reason)
-            return
-        wait = timedelta(seconds=_FIRST_WAIT_S * 2 ** (firing.attempts - 1))
-        values = {"reason": reason, "launch_at": self._now() + wait}
-        async with self._database.write() as session:
-            await session.execute(_held(firing).values(values))
+    @staticmethod
+    def _again(trigger: Trigger, firing: Firing, reason: str) -> "_Outcome":
+        status = FAILED if firing.attempts >= _ATTEMPTS else PENDING
+        return _Outcome(trigger, firing, status, reason)
 
-    async def _settle(
-        self, trigger: Trigger, firing: Firing, status: str, reason: str | None
-    ) -> None:
-        now = self._now()
-        values: dict[str, Any] = {"status": status, "reason": reason, "launch_at": None}
-        if status == STARTED:
+    async def _settle(self, session: AsyncSession, outcome: "_Outcome") -> None:
+        now, firing, trigger = self._now(), outcome.firing, outcome.trigger
+        values: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
+        values["launch_at"] = None
+        if outcome.status == PENDING:
+            wait = timedelta(seconds=_FIRST_WAIT_S * 2 ** (firing.attempts - 1))
+            values["launch_at"] = now + wait
+        if outcome.status == STARTED:
             values["fired_at"] = now
-        async with self._database.write() as session:
-            held = _held(firing).values(**values, updated_at=now).returning(Firing.id)
-            if await session.scalar(held) is None:
-                return  # another process has taken it up, and tells of it
-            if status == STARTED:
-                await session.execute(
-                    update(Trigger)
-                    .where(Trigger.id == trigger.id)
-                    .values(last_at=now, updated_at=Trigger.updated_at)
-                )
-            told = {"id": firing.id, "run_id": firing.run_id, "source": firing.source}
-            tell(session, trigger, {**told, "status": status, "reason": reason})
+        held = _held(firing).values(**values, updated_at=now).returning(Firing.id)
+        if await session.scalar(held) is None:
+            return  # another process has taken it up, and tells of it
+        if outcome.status == STARTED:
+            await session.execute(
+                update(Trigger)
+                .where(Trigger.id == trigger.id)
+                .values(last_at=now, updated_at=Trigger.updated_at)
+                .execution_options(synchronize_session=False)
+            )
+        told = {"id": firing.id, "run_id": firing.run_id, "source": firing.source}
+        tell(session, trigger, {**told, "status": outcome.status, "reason": outcome.reason})
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of an attempt to start a firing; pending is to be tried again."""
+
+    trigger: Trigger
+    firing: Firing
+    status: str
+    reason: str | None
 
 
 def _held(firing: Firing) -> Any:
