@@ -1,6 +1,7 @@
 """Starting the runs of firings: each is taken up for a while, and put down with what came of it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,16 +25,23 @@ from muster.domains.work.triggers.targets import Launcher, Target
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError, TooManyRequests
 from muster.kernel.logging import get_logger
+from muster.platform.access import Caller
 
 ORIGIN = "trigger"
 
-_BATCH = 50
-_AT_ONCE = 10
+_BATCH = 100
+_AT_ONCE = 20
 _LEASE = timedelta(seconds=120)
 _ATTEMPTS = 8
 _FIRST_WAIT_S = 2
 _SERVER_FAULT = 500
+_MAY_NOT = (
+    "The person for whom it starts things may not start runs in this project any more; somebody "
+    "who may has to save the trigger again."
+)
 _PLATFORM = "The platform could not start it."
+
+_Change = tuple[str, str | None, int | None, datetime | None]
 
 logger = get_logger(__name__)
 
@@ -62,17 +70,32 @@ class Starter:
             ids = {firing.trigger_id for firing in taken}
             found = await session.scalars(select(Trigger).where(Trigger.id.in_(ids)))
             triggers = {trigger.id: trigger for trigger in found}
+        callers = await self._callers({(one.starter_id, one.project_id) for one in taken})
         known = [firing for firing in taken if firing.trigger_id in triggers]
         for first in range(0, len(known), _AT_ONCE):
             together = known[first : first + _AT_ONCE]
             outcomes = await asyncio.gather(
-                *(self._start(triggers[firing.trigger_id], firing) for firing in together)
+                *(
+                    self._start(
+                        triggers[firing.trigger_id],
+                        firing,
+                        callers[firing.starter_id, firing.project_id],
+                    )
+                    for firing in together
+                )
             )
             # One commit for several: whoever dies before it leaves them to be launched again.
             async with self._database.write() as session:
-                for outcome in outcomes:
-                    await self._settle(session, outcome)
+                await self._settle(session, outcomes)
         return len(taken)
+
+    async def _callers(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Caller | None]:
+        """Return those for whom runs are started; None for whoever may start none any more."""
+        found: dict[tuple[str, str], Caller | None] = {}
+        async with self._database.read() as session:
+            for user_id, project_id in wanted:
+                found[user_id, project_id] = await caller_of(session, user_id, project_id)
+        return found
 
     def _due(self) -> Any:
         return (
@@ -92,14 +115,17 @@ class Starter:
         )
         return sorted((await session.scalars(statement)).all(), key=lambda firing: firing.id)
 
-    async def _start(self, trigger: Trigger, firing: Firing) -> "_Outcome":
+    async def _start(self, trigger: Trigger, firing: Firing, caller: Caller | None) -> "_Outcome":
         """Start a run; says what came of it."""
         if not trigger.enabled and firing.source != "manual":
             return _Outcome(trigger, firing, SKIPPED, "The trigger was disabled.")
+        if caller is None:
+            return _Outcome(trigger, firing, FAILED, _MAY_NOT)
+        return await self._launch(trigger, firing, caller)
+
+    async def _launch(self, trigger: Trigger, firing: Firing, caller: Caller) -> "_Outcome":
         target = Target(trigger.target_kind, trigger.target, trigger.definition)  # pyright: ignore[reportArgumentType]
         try:
-            async with self._database.read() as session:
-                caller = await caller_of(session, firing.starter_id, firing.project_id)
             await self._launcher.launch(
                 caller,
                 target,
@@ -125,27 +151,52 @@ class Starter:
         status = FAILED if firing.attempts >= _ATTEMPTS else PENDING
         return _Outcome(trigger, firing, status, reason)
 
-    async def _settle(self, session: AsyncSession, outcome: "_Outcome") -> None:
-        now, firing, trigger = self._now(), outcome.firing, outcome.trigger
-        values: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
-        values["launch_at"] = None
-        if outcome.status == PENDING:
-            wait = timedelta(seconds=_FIRST_WAIT_S * 2 ** (firing.attempts - 1))
-            values["launch_at"] = now + wait
-        if outcome.status == STARTED:
-            values["fired_at"] = now
-        held = _held(firing).values(**values, updated_at=now).returning(Firing.id)
-        if await session.scalar(held) is None:
-            return  # another process has taken it up, and tells of it
-        if outcome.status == STARTED:
+    async def _settle(self, session: AsyncSession, outcomes: Sequence["_Outcome"]) -> None:
+        now, alike = self._now(), defaultdict[_Change, list[_Outcome]](list)
+        for outcome in outcomes:
+            attempts = outcome.firing.attempts
+            wait = _FIRST_WAIT_S * 2 ** (attempts - 1) if outcome.status == PENDING else None
+            alike[outcome.status, outcome.reason, wait, outcome.firing.launch_at].append(outcome)
+        started = set[str]()
+        for (status, reason, wait, lease_end), those in alike.items():
+            held = (
+                update(Firing)
+                .where(
+                    Firing.id.in_([outcome.firing.id for outcome in those]),
+                    Firing.status == PENDING,
+                    # Whoever has taken it up since has written another end of the lease.
+                    Firing.launch_at == lease_end,
+                )
+                .values(
+                    status=status,
+                    reason=reason,
+                    launch_at=None if wait is None else now + timedelta(seconds=wait),
+                    fired_at=now if status == STARTED else None,
+                    updated_at=now,
+                )
+                .returning(Firing.id)
+                .execution_options(synchronize_session=False)
+            )
+            settled = set(await session.scalars(held))
+            for outcome in those:
+                if outcome.firing.id in settled:
+                    self._tell(session, outcome)
+                    if status == STARTED:
+                        started.add(outcome.trigger.id)
+        for trigger_id in sorted(started):  # in one order: else two could wait for each other
             await session.execute(
                 update(Trigger)
-                .where(Trigger.id == trigger.id)
+                .where(Trigger.id == trigger_id)
                 .values(last_at=now, updated_at=Trigger.updated_at)
                 .execution_options(synchronize_session=False)
             )
+
+    @staticmethod
+    def _tell(session: AsyncSession, outcome: "_Outcome") -> None:
+        firing = outcome.firing
         told = {"id": firing.id, "run_id": firing.run_id, "source": firing.source}
-        tell(session, trigger, {**told, "status": outcome.status, "reason": outcome.reason})
+        row = {**told, "status": outcome.status, "reason": outcome.reason}
+        tell(session, outcome.trigger, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +207,3 @@ class _Outcome:
     firing: Firing
     status: str
     reason: str | None
-
-
-def _held(firing: Firing) -> Any:
-    """Return the change of a firing that is still in these hands."""
-    return (
-        update(Firing)
-        .where(
-            Firing.id == firing.id,
-            Firing.status == PENDING,
-            Firing.attempts == firing.attempts,
-        )
-        .execution_options(synchronize_session=False)
-    )
