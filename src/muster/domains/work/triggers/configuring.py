@@ -56,7 +56,7 @@ def configured(
     config = {**known, **(before or {}), **given}
     config.pop("secret", None)
     if type == "cron":
-        if not config["cron"]:
+        if config["cron"] is None:
             raise refused("config.cron", "A trigger of type cron needs config.cron")
         if len(config["cron"]) > LONGEST:
             raise refused("config.cron", f"A cron expression has at most {LONGEST} characters")

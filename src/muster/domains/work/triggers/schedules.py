@@ -24,7 +24,6 @@ Expression = Annotated[
     str,
     Field(
         description="Minute, hour, day, month, weekday; or six fields, seconds first.",
-        validation_alias=AliasChoices("cron_expression", "cron"),
         examples=["0 9 * * *"],
     ),
 ]
@@ -36,14 +35,15 @@ Flow = Annotated[
     Reference,
     Field(
         description="What is run: id or name of a workflow.",
-        validation_alias=AliasChoices("flow_id", "workflow_id"),
     ),
 ]
 Yaml = Annotated[
     dict[str, Any] | list[Any] | Annotated[str, Field(max_length=500_000)],
     Field(description="YAML or JSON text, or objects."),
 ]
-Enabled = Annotated[bool, Field(validation_alias=AliasChoices("enabled", "is_active"))]
+_CRON = AliasChoices("cron_expression", "cron")
+_CREW = AliasChoices("crew_id", "crew")
+_FLOW = AliasChoices("flow_id", "workflow_id")
 _PLACES = (
     *("agents_yaml", "tasks_yaml", "nodes", "edges", "flow_config", "model", "planning"),
     *("process",),
@@ -55,7 +55,7 @@ class ScheduleCreate(In):
 
     name: ScheduleName
     description: Annotated[str, Field(max_length=4000)] = ""
-    cron_expression: Expression
+    cron_expression: Annotated[Expression, Field(validation_alias=_CRON)]
     timezone: Zone = "UTC"
     overlap: Annotated[
         Overlap | None, Field(description="What is done while the run before goes on.")
@@ -63,8 +63,8 @@ class ScheduleCreate(In):
     misfire: Annotated[
         Misfire | None, Field(description="What becomes of times that nothing could fire at.")
     ] = None
-    crew_id: Annotated[Crew | None, Field(validation_alias=AliasChoices("crew_id", "crew"))] = None
-    flow_id: Flow | None = None
+    crew_id: Annotated[Crew | None, Field(validation_alias=_CREW)] = None
+    flow_id: Annotated[Flow | None, Field(validation_alias=_FLOW)] = None
     agent_id: Annotated[
         Reference | None, Field(description="What is run: id, key or name of an agent.")
     ] = None
@@ -82,7 +82,8 @@ class ScheduleCreate(In):
     inputs: Annotated[
         dict[str, Any] | None, Field(description="Handed to each run; texts may be templates.")
     ] = None
-    enabled: Enabled = True
+    enabled: Annotated[bool | None, Field(description="Absent: it is.")] = None
+    is_active: Annotated[bool | None, Field(description="The same as `enabled`.")] = None
 
 
 class ScheduleUpdate(In):
@@ -90,14 +91,12 @@ class ScheduleUpdate(In):
 
     name: ScheduleName | MISSING = MISSING
     description: Annotated[str, Field(max_length=4000)] | MISSING = MISSING
-    cron_expression: Expression | MISSING = MISSING
+    cron_expression: Annotated[Expression | MISSING, Field(validation_alias=_CRON)] = MISSING
     timezone: Zone | MISSING = MISSING
     overlap: Overlap | MISSING = MISSING
     misfire: Misfire | MISSING = MISSING
-    crew_id: Annotated[
-        Crew | MISSING | None, Field(validation_alias=AliasChoices("crew_id", "crew"))
-    ] = MISSING
-    flow_id: Flow | MISSING | None = MISSING
+    crew_id: Annotated[Crew | MISSING | None, Field(validation_alias=_CREW)] = MISSING
+    flow_id: Annotated[Flow | MISSING | None, Field(validation_alias=_FLOW)] = MISSING
     agent_id: Reference | MISSING | None = MISSING
     execution_type: Literal["crew", "flow", "workflow", "agent"] | MISSING | None = MISSING
     agents_yaml: Yaml | MISSING | None = MISSING
@@ -109,7 +108,8 @@ class ScheduleUpdate(In):
     model: Annotated[str, Field(max_length=255)] | MISSING | None = MISSING
     planning: bool | MISSING | None = MISSING
     inputs: dict[str, Any] | MISSING | None = MISSING
-    enabled: Enabled | MISSING = MISSING
+    enabled: bool | MISSING = MISSING
+    is_active: bool | MISSING = MISSING
 
 
 class ScheduleList(ListParams):
@@ -164,7 +164,7 @@ def create_of(body: ScheduleCreate) -> TriggerCreate:
         type="cron",
         config=TriggerConfig(**{n: v for n, v in config.items() if v is not None}),  # pyright: ignore[reportArgumentType]
         action=_action({name: getattr(body, name) for name in _ACTION}),
-        enabled=body.enabled,
+        enabled=next((one for one in (body.enabled, body.is_active) if one is not None), True),
     )
 
 
@@ -177,6 +177,8 @@ def update_of(body: ScheduleUpdate, before: Trigger) -> TriggerUpdate:
     changes: dict[str, Any] = {
         n: given[n] for n in ("name", "description", "enabled") if n in given
     }
+    if "is_active" in given:
+        changes.setdefault("enabled", given["is_active"])
     if config:
         changes["config"] = TriggerConfig(**config)
     if any(name in given for name in _ACTION):
