@@ -184,7 +184,7 @@ async def test_who_may(people: People) -> None:
         ("GET", "/next"),
         ("POST", "/rotate-secret"),
     ):
-        given = {"json": {}} if method in {"PUT", "POST"} else {}
+        given: dict[str, Any] = {"json": {}} if method in {"PUT", "POST"} else {}
         answer = await people.outsider.request(method, path + suffix, **given)
         assert answer.status_code == 404, (method, suffix)
     assert (await people.outsider.get("/triggers")).json()["items"] == []

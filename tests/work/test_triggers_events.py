@@ -15,6 +15,7 @@ from muster.domains.work.triggers.models import Firing, TriggerCursor
 from muster.entrypoints.assembly import Muster
 from muster.platform import events
 from muster.platform.access import Caller
+from muster.platform.events.recording import _TYPES
 from tests.support.people import People
 from tests.work.trigger_setting import (
     Process,
@@ -51,7 +52,7 @@ class ThingHappened(events.Event):
 def only_here() -> Any:
     """The type of event is of this module; the reference of events must not have it."""
     yield
-    events.recording._TYPES.pop("thing.happened", None)  # pyright: ignore[reportPrivateUsage]
+    _TYPES.pop("thing.happened", None)
 
 
 async def happen(muster: Muster, people: People, *numbers: int, **fields: Any) -> None:

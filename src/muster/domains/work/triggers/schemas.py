@@ -185,6 +185,7 @@ class ToggleRequest(In):
         bool | None,
         Field(
             description="Absent: it is turned.",
+            examples=[False],
             validation_alias=AliasChoices("enabled", "is_active"),
         ),
     ] = None
