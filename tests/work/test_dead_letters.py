@@ -157,6 +157,16 @@ async def test_a_run_that_was_resumed_waits_again(people: People) -> None:
     assert len(await letters(people)) == 1
 
 
+async def test_a_run_that_was_resumed_to_its_end(people: People, scripted: ScriptedServer) -> None:
+    _, run_id = await failed(people)
+    scripted.script = Script()
+    assert (await people.editor.post(f"/executions/{run_id}/resume")).status_code == 200
+    await until(people.editor, run_id, "completed")
+    (letter,) = await letters(people)
+    assert (letter["status"], letter["retry_run_id"]) == ("retried", run_id)
+    assert letter["retried_at"]
+
+
 async def test_stats_and_filters(people: People) -> None:
     empty = (await people.owner.get(f"{PATH}/stats")).json()
     assert (empty["total"], empty["oldest_at"], empty["by_kind"]) == (0, None, {})

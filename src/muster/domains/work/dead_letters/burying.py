@@ -4,14 +4,14 @@ from collections import Counter
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
-from muster.domains.work.dead_letters.events import DeadLetterAdded
-from muster.domains.work.dead_letters.models import WAITING, DeadLetter
+from muster.domains.work.dead_letters.events import DeadLetterAdded, DeadLetterWasRetried
+from muster.domains.work.dead_letters.models import RETRIED, WAITING, DeadLetter
 from muster.domains.work.journal import Run, RunStatus, Step
 from muster.kernel import clock
 from muster.kernel.ids import new_id
@@ -61,6 +61,8 @@ class _Burial:
         if status == RunStatus.FAILED:
             run = await session.get_one(Run, self._run.id, populate_existing=True)
             await bury(session, Caller.system(run.project_id), run)
+        elif status == RunStatus.COMPLETED and self._run.segment > 1:
+            await _raise_up(session, self._run)
 
 
 async def bury(
@@ -84,7 +86,9 @@ async def bury(
         The id of the dead letter.
     """
     before = select(DeadLetter.attempts).where(
-        DeadLetter.retry_run_id == run.id, DeadLetter.project_id == run.project_id
+        DeadLetter.retry_run_id == run.id,
+        DeadLetter.run_id != run.id,
+        DeadLetter.project_id == run.project_id,
     )
     now = clock.now()
     context: dict[str, Any] = {
@@ -100,6 +104,8 @@ async def bury(
         "source": source,
         "status": WAITING,
         "failed_at": run.completed_at or now,
+        "retried_at": None,
+        "retry_run_id": None,
         "updated_at": now,
     }
     fixed = {"id": new_id(), "project_id": run.project_id, "run_id": run.id, "created_at": now}
@@ -123,6 +129,28 @@ async def bury(
     )
     events.record(session, caller, fact)
     return letter_id
+
+
+async def _raise_up(session: AsyncSession, run: Run) -> None:
+    """Let a run wait no more that was taken up again where it was and came to its end."""
+    now = clock.now()
+    statement = (
+        update(DeadLetter)
+        .where(DeadLetter.run_id == run.id, DeadLetter.status == WAITING)
+        .values(status=RETRIED, retried_at=now, retry_run_id=run.id, updated_at=now)
+        .returning(DeadLetter.id)
+        .execution_options(synchronize_session=False)
+    )
+    letter_id = await session.scalar(statement)
+    if letter_id is not None:
+        fact = DeadLetterWasRetried(
+            dead_letter_id=letter_id,
+            run_id=run.id,
+            name=run.name,
+            kind=run.kind,
+            retry_run_id=run.id,
+        )
+        events.record(session, Caller.system(run.project_id), fact)
 
 
 def _target(run: Run) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _LONGEST_WAIT_S = 1.0
 _SHORTEST_WAIT_S = 0.02
 _RETRY_S = 2.0
 _BATCH = 100
+_WAITING = 1_000
 
 logger = get_logger(__name__)
 
@@ -165,7 +166,7 @@ class TriggerClock:
             await session.execute(update(Trigger).where(Trigger.id == trigger_id).values(values))
 
     async def _release_queued(self) -> None:
-        query = select(Firing.id, Firing.trigger_id).where(Firing.status == QUEUED).limit(_BATCH)
+        query = select(Firing.id, Firing.trigger_id).where(Firing.status == QUEUED).limit(_WAITING)
         async with self._database.read() as session:
             waiting = (await session.execute(query)).all()
             free = [

@@ -25,6 +25,7 @@ from muster.platform.access import Caller
 TOPIC = "trigger-firings"
 NUL = rb"\u0000"
 _ACTIVE = [status.value for status in ACTIVE]
+_NEWEST = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +155,14 @@ async def is_under_way(session: AsyncSession, trigger_id: str) -> bool:
     """Tell whether something that a trigger fired waits to be started or has not ended."""
     mine = Firing.trigger_id == trigger_id
     waiting = exists().where(mine, Firing.status == PENDING)
-    running = exists().where(
-        mine, Firing.status == STARTED, Run.id == Firing.run_id, Run.status.in_(_ACTIVE)
+    # What goes on is among the newest: while it does, others are left out or wait.
+    newest = (
+        select(Firing.run_id)
+        .where(mine, Firing.status == STARTED)
+        .order_by(Firing.due_at.desc())
+        .limit(_NEWEST)
     )
+    running = exists().where(Run.id.in_(newest), Run.status.in_(_ACTIVE))
     return bool(await session.scalar(select(waiting | running)))
 
 
