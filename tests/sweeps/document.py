@@ -16,6 +16,7 @@ PUBLIC = {
     "login": "proves who one is by a password",
     "refresh_tokens": "proves who one is by a refresh token",
     "accept_invitation": "proves who one is by an invitation",
+    "receive_hook": "proves where it comes from by a secret of the trigger",
     "get_health": "monitors do not sign in",
     "get_metrics": "scrapers do not sign in",
 }

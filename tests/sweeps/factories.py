@@ -174,6 +174,21 @@ def _participant(world: "World", person: str, given: dict[str, str]) -> str:
     path = "/collaboration/{collaboration_id}/participants"
     _posted(path, lambda: {"agent_id": agent})(world, person, given)
     return agent
+def webhook_trigger() -> dict[str, Any]:
+    """A trigger that starts what nobody has."""
+    return {"name": f"Trigger {new_id()}", "type": "webhook", "action": {"agent": "nobody"}}
+
+
+def schedule() -> dict[str, Any]:
+    """A schedule that comes once a year."""
+    name = f"Schedule {new_id()}"
+    return {"name": name, "cron_expression": "0 0 1 1 *", "crew_id": "nobody"}
+
+
+def _dead_letter(world: "World", person: str, given: dict[str, str]) -> str:
+    run = _run(world, person, given)
+    assert world.call("POST", f"{BASE}/executions/{run}/cancel", person).status == 200
+    return _posted("/dead-letter", lambda: {"run_id": run})(world, person, given)
 
 
 FACTORIES: dict[str, Factory] = {
@@ -258,6 +273,12 @@ FACTORIES: dict[str, Factory] = {
         lambda _, __, ___: f"tool:{new_id()}", shared="every name stands for one in each project"
     ),
     "/policy/rules/{rule_id}": Factory(_access_rule, shared="they hold on the whole platform"),
+    "/triggers/{trigger_id}": Factory(_posted("/triggers", webhook_trigger)),
+    "/hooks/{trigger_id}": Factory(
+        _posted("/triggers", webhook_trigger), shared="who calls proves itself by a secret"
+    ),
+    "/scheduler/schedules/{schedule_id}": Factory(_posted("/scheduler/schedules", schedule)),
+    "/dead-letter/{letter_id}": Factory(_dead_letter),
     "/reports/{report_id}": Factory(_report),
     "/events/{event_id}": Factory(_event),
 }

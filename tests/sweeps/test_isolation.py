@@ -9,6 +9,7 @@ import pytest
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import OPERATIONS, Operation, each, resolved
 from tests.sweeps.factories import BASE, policy, webhook, workflow
+from tests.sweeps.factories import BASE, policy, schedule, webhook
 from tests.sweeps.world import World
 
 SAME = "The same name"
@@ -47,6 +48,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
         {"conversation_id": "same", "node_type": "LLM_CALL", "x-ms-entra-agent-name": SAME},
     ),
     ("/reports", {"title": SAME, "from": "2026-01-01", "to": "2026-02-01"}),
+    ("/scheduler/schedules", {**schedule(), "name": SAME}),
     ("/security/api-keys", {"name": SAME}),
     ("/projects", {"name": SAME}),
 ]
@@ -98,6 +100,8 @@ def end(world: World, run: dict[str, Any]) -> None:
     person = "owner" if run["group_id"] == world.project_of("owner") else "outsider"
     answer = world.call("POST", f"{BASE}/executions/{run['id']}/cancel", person)
     assert answer.status == 200, answer
+    answer = world.call("POST", f"{BASE}/dead-letter", person, json={"run_id": run["id"]})
+    assert answer.status in {201, 409}, answer
 
 
 def items(world: World, path: str, person: str, **options: Any) -> list[dict[str, Any]]:

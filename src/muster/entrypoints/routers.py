@@ -60,6 +60,10 @@ ROUTERS = [
     _router("domains.dialogue.mailbox.router", "messages"),
     _router("domains.dialogue.collaboration.router", "collaboration"),
     _router("domains.dialogue.reviews.router", "code-reviews"),
+    _router("domains.work.triggers.router", "triggers"),
+    _router("domains.work.triggers.schedules_router", "scheduler"),
+    _router("domains.work.triggers.hooks_router", "hooks"),
+    _router("domains.work.dead_letters.router", "dead-letter"),
     _router("domains.insight.reports.router", "reports"),
     # Before the events, whose `/events/{event_id}` would take its path.
     _router("platform.events.live_router", "ws", "events"),

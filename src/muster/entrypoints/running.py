@@ -26,6 +26,7 @@ from muster.domains.control.policies import (
     RegistrationJudge,
 )
 from muster.domains.work.costs import ExternalCosts, JournalSpending
+from muster.domains.work.dead_letters import Burials
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.launching import Launcher
 from muster.domains.work.logs import IdleSweep, Intake
@@ -44,6 +45,7 @@ from muster.domains.work.runs import (
 )
 from muster.domains.work.tasks import TaskQueue
 from muster.domains.work.workers import WorkerWatch
+from muster.domains.work.triggers import EventFollower, Launcher, TriggerClock
 from muster.engine import Engine, EngineOptions
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
@@ -143,7 +145,7 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
-            endings=PolicyEndings(policies, memories),
+            endings=Burials(PolicyEndings(policies, memories)),
             access_rules=self.access_rules,
             models=models,
             tools=tools,
@@ -153,6 +155,8 @@ class Running:
         self.parts.kinds["agent"] = AgentSegment
         self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         self.launcher = Launcher(self.parts, timeout_s=settings.runs.timeout_s)
+        self._live = live
+        self.launcher: Launcher | None = None
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)
@@ -177,6 +181,10 @@ class Running:
             _background(stack, WorkerWatch(self._database).run, "worker-watch")
             _background(stack, self._courier.run, "courier")
             _background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
+            _background(stack, EventFollower(self._database, self._live).run, "event-follower")
+            if self.launcher is not None:
+                ticking = TriggerClock(self._database, self._live, self.launcher)
+                _background(stack, ticking.run, "trigger-clock")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:

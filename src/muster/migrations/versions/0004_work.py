@@ -130,6 +130,53 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "dead_letters",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("run_name", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("agent_id", sa.String(length=36), nullable=True),
+        sa.Column(
+            "target", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("error", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column(
+            "steps", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("retried_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retry_run_id", sa.String(length=36), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_dead_letters_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+        sa.UniqueConstraint("run_id", name=op.f("uq_dead_letters_run_id")),
+    )
+    with op.batch_alter_table("dead_letters", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_dead_letters_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_dead_letters_project_id_status_failed_at",
+            ["project_id", "status", "failed_at"],
+            unique=False,
+        )
+        batch_op.create_index("ix_dead_letters_retry_run_id", ["retry_run_id"], unique=False)
+
+    op.create_table(
         "prompt_templates",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=36), nullable=False),
@@ -214,6 +261,54 @@ def upgrade() -> None:
             "ix_tasks_project_id_created_at", ["project_id", "created_at"], unique=False
         )
         batch_op.create_index("ix_tasks_project_id_name", ["project_id", "name"], unique=False)
+
+    op.create_table(
+        "trigger_cursors",
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_trigger_cursors_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("project_id", name=op.f("pk_trigger_cursors")),
+    )
+    op.create_table(
+        "triggers",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column(
+            "config", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("target_kind", sa.String(length=16), nullable=False),
+        sa.Column("target", sa.String(length=255), nullable=False),
+        sa.Column(
+            "definition", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column(
+            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
+        sa.Column("owner_id", sa.String(length=36), nullable=False),
+        sa.Column("owner_name", sa.String(length=255), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("since_seq", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_triggers_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_triggers")),
+    )
+    with op.batch_alter_table("triggers", schema=None) as batch_op:
+        batch_op.create_index("ix_triggers_next_at", ["next_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_triggers_project_id"), ["project_id"], unique=False)
+        batch_op.create_index("ix_triggers_project_id_type", ["project_id", "type"], unique=False)
 
     op.create_table(
         "worker_nodes",
@@ -547,6 +642,58 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("template_id", "version", name=op.f("pk_prompt_template_versions")),
     )
     op.create_table(
+        "trigger_firings",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=36), nullable=False),
+        sa.Column("trigger_id", sa.String(length=36), nullable=False),
+        sa.Column("due_key", sa.String(length=128), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("starter_id", sa.String(length=36), nullable=False),
+        sa.Column(
+            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
+        ),
+        sa.Column("event_seq", sa.BigInteger(), nullable=True),
+        sa.Column("event_type", sa.String(length=80), nullable=True),
+        sa.Column("depth", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("launch_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["projects.id"],
+            name=op.f("fk_trigger_firings_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["trigger_id"],
+            ["triggers.id"],
+            name=op.f("fk_trigger_firings_trigger_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trigger_firings")),
+        sa.UniqueConstraint(
+            "trigger_id", "due_key", name=op.f("uq_trigger_firings_trigger_id_due_key")
+        ),
+    )
+    with op.batch_alter_table("trigger_firings", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_trigger_firings_project_id"), ["project_id"], unique=False
+        )
+        batch_op.create_index("ix_trigger_firings_run_id", ["run_id"], unique=False)
+        batch_op.create_index(
+            "ix_trigger_firings_status_launch_at", ["status", "launch_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_trigger_firings_trigger_id_due_at", ["trigger_id", "due_at"], unique=False
+        )
+
+    op.create_table(
         "workflow_versions",
         sa.Column("workflow_id", sa.String(length=36), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -631,6 +778,13 @@ def downgrade() -> None:
 
     op.drop_table("code_review_comments")
     op.drop_table("workflow_versions")
+    with op.batch_alter_table("trigger_firings", schema=None) as batch_op:
+        batch_op.drop_index("ix_trigger_firings_trigger_id_due_at")
+        batch_op.drop_index("ix_trigger_firings_status_launch_at")
+        batch_op.drop_index("ix_trigger_firings_run_id")
+        batch_op.drop_index(batch_op.f("ix_trigger_firings_project_id"))
+
+    op.drop_table("trigger_firings")
     op.drop_table("prompt_template_versions")
     with op.batch_alter_table("crew_feedback", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_crew_feedback_project_id"))
@@ -671,6 +825,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_worker_nodes_project_id"))
 
     op.drop_table("worker_nodes")
+    with op.batch_alter_table("triggers", schema=None) as batch_op:
+        batch_op.drop_index("ix_triggers_project_id_type")
+        batch_op.drop_index(batch_op.f("ix_triggers_project_id"))
+        batch_op.drop_index("ix_triggers_next_at")
+
+    op.drop_table("triggers")
+    op.drop_table("trigger_cursors")
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.drop_index("ix_tasks_project_id_name")
         batch_op.drop_index("ix_tasks_project_id_created_at")
@@ -688,6 +849,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_prompt_templates_project_id"))
 
     op.drop_table("prompt_templates")
+    with op.batch_alter_table("dead_letters", schema=None) as batch_op:
+        batch_op.drop_index("ix_dead_letters_retry_run_id")
+        batch_op.drop_index("ix_dead_letters_project_id_status_failed_at")
+        batch_op.drop_index(batch_op.f("ix_dead_letters_project_id"))
+
+    op.drop_table("dead_letters")
     with op.batch_alter_table("crews", schema=None) as batch_op:
         batch_op.drop_index("ix_crews_project_id_created_at")
         batch_op.drop_index(batch_op.f("ix_crews_project_id"))

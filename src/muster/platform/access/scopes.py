@@ -99,6 +99,10 @@ class Scope(StrEnum):
     ACCESS_RULES_READ = "access-rules:read"
     ACCESS_RULES_WRITE = "access-rules:write"
     ACCESS_RULES_CHECK = "access-rules:check"
+    TRIGGERS_READ = "triggers:read"
+    TRIGGERS_WRITE = "triggers:write"
+    DEAD_LETTERS_READ = "dead-letters:read"
+    DEAD_LETTERS_WRITE = "dead-letters:write"
 
 
 _EVERYONE = frozenset(
@@ -118,6 +122,8 @@ _ADMIN = _EVERYONE | {
     Scope.BREAKERS_WRITE,
     Scope.ACCESS_RULES_CHECK,
     Scope.WORKERS_APPROVE,
+    Scope.DEAD_LETTERS_READ,
+    Scope.DEAD_LETTERS_WRITE,
 }
 
 PLATFORM_SCOPES: dict[PlatformRole, frozenset[Scope]] = {
@@ -152,6 +158,7 @@ _VIEWER = frozenset(
         Scope.POLICIES_READ,
         Scope.ACTIONS_READ,
         Scope.REPORTS_READ,
+        Scope.TRIGGERS_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -185,13 +192,20 @@ _EDITOR = _OPERATOR | {
     Scope.INCIDENTS_REPORT,
     Scope.POLICIES_WRITE,
     Scope.ACTIONS_WRITE,
+    Scope.TRIGGERS_WRITE,
 }
 
 PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
     ProjectRole.VIEWER: _VIEWER,
     ProjectRole.OPERATOR: _OPERATOR,
     ProjectRole.EDITOR: _EDITOR,
-    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE, Scope.BUDGETS_WRITE},
+    ProjectRole.OWNER: _EDITOR
+    | {
+        Scope.PROJECTS_WRITE,
+        Scope.BUDGETS_WRITE,
+        Scope.DEAD_LETTERS_READ,
+        Scope.DEAD_LETTERS_WRITE,
+    },
 }
 
 AGENT_KEY_SCOPES = frozenset(
