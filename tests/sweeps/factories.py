@@ -174,6 +174,8 @@ def _participant(world: "World", person: str, given: dict[str, str]) -> str:
     path = "/collaboration/{collaboration_id}/participants"
     _posted(path, lambda: {"agent_id": agent})(world, person, given)
     return agent
+
+
 def webhook_trigger() -> dict[str, Any]:
     """A trigger that starts what nobody has."""
     return {"name": f"Trigger {new_id()}", "type": "webhook", "action": {"agent": "nobody"}}

@@ -8,8 +8,7 @@ import pytest
 
 from tests.sweeps.conftest import NewWorld
 from tests.sweeps.document import OPERATIONS, Operation, each, resolved
-from tests.sweeps.factories import BASE, policy, webhook, workflow
-from tests.sweeps.factories import BASE, policy, schedule, webhook
+from tests.sweeps.factories import BASE, policy, schedule, webhook, workflow
 from tests.sweeps.world import World
 
 SAME = "The same name"

@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 
 from muster.adapters.channels import sign
 from muster.domains.work.journal import Run
-from muster.domains.work.runs import ExecutionCreate, snapshot_of
-from muster.domains.work.runs.creation import NewRun, insert_run
-from muster.domains.work.triggers import EventFollower, Target, TriggerClock
+from muster.domains.work.launching import Launcher
+from muster.domains.work.plans import Target
+from muster.domains.work.triggers import EventFollower, TriggerClock
 from muster.entrypoints.assembly import Muster
 from muster.kernel.db import Database
 from muster.kernel.live import LiveBus
@@ -50,11 +49,12 @@ class Time:
         self.moment += timedelta(**by)
 
 
-class AgentLauncher:
-    """Starts runs of agents, each run once."""
+class HeldLauncher(Launcher):
+    """Keeps what it was asked for; can be held up, and made to fail."""
 
     def __init__(self, muster: Muster, database: Database | None = None) -> None:
-        self._parts, self._database = muster.running.parts, database or muster.database
+        parts = muster.running.parts
+        super().__init__(replace(parts, database=database or parts.database), timeout_s=60)
         self.called: list[str] = []
         self.errors: list[Exception] = []
         self.entered = asyncio.Event()
@@ -69,6 +69,7 @@ class AgentLauncher:
         run_id: str,
         origin: str,
         name: str | None = None,
+        model: str | None = None,
     ) -> str:
         self.called.append(run_id)
         self.entered.set()
@@ -76,24 +77,9 @@ class AgentLauncher:
             await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
-        body = ExecutionCreate(agent_id=target.reference, inputs=inputs)
-        async with self._database.read() as session:
-            agent, snapshot = await snapshot_of(session, caller, self._parts, body)
-        new = NewRun(
-            id=run_id,
-            agent=agent,
-            snapshot=snapshot,
-            inputs=inputs,
-            name=name or agent.name,
-            timeout_s=60,
-            origin=origin,
+        return await super().launch(
+            caller, target, inputs, run_id=run_id, origin=origin, name=name, model=model
         )
-        try:
-            async with self._database.write() as session:
-                await insert_run(session, caller, new)
-        except IntegrityError:
-            pass  # the run is there
-        return run_id
 
 
 @dataclass
@@ -125,7 +111,7 @@ def process(muster: Muster, time: Time) -> Process:
 def process_of(
     muster: Muster, database: Database, live: LiveBus, time: Time, launcher: Any = None
 ) -> Process:
-    launcher = launcher or AgentLauncher(muster, database)
+    launcher = launcher or HeldLauncher(muster, database)
     return Process(
         TriggerClock(database, live, launcher, now=time),
         EventFollower(database, live, now=time),

@@ -44,8 +44,8 @@ from muster.domains.work.runs import (
     wake_decided,
 )
 from muster.domains.work.tasks import TaskQueue
+from muster.domains.work.triggers import EventFollower, TriggerClock
 from muster.domains.work.workers import WorkerWatch
-from muster.domains.work.triggers import EventFollower, Launcher, TriggerClock
 from muster.engine import Engine, EngineOptions
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
@@ -156,7 +156,6 @@ class Running:
         self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         self.launcher = Launcher(self.parts, timeout_s=settings.runs.timeout_s)
         self._live = live
-        self.launcher: Launcher | None = None
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)
@@ -182,9 +181,8 @@ class Running:
             _background(stack, self._courier.run, "courier")
             _background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
             _background(stack, EventFollower(self._database, self._live).run, "event-follower")
-            if self.launcher is not None:
-                ticking = TriggerClock(self._database, self._live, self.launcher)
-                _background(stack, ticking.run, "trigger-clock")
+            ticking = TriggerClock(self._database, self._live, self.launcher)
+            _background(stack, ticking.run, "trigger-clock")
             _background(stack, self._housekeeping, "housekeeping")
 
     async def _housekeeping(self) -> None:

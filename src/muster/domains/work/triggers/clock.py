@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.plans import Launcher
 from muster.domains.work.triggers.cron import CronRule
 from muster.domains.work.triggers.firing import (
     TOPIC,
@@ -23,7 +24,6 @@ from muster.domains.work.triggers.firing import (
 )
 from muster.domains.work.triggers.models import PENDING, QUEUED, SKIPPED, Firing, Trigger
 from muster.domains.work.triggers.starting import Starter
-from muster.domains.work.triggers.targets import Launcher
 from muster.kernel import clock
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError

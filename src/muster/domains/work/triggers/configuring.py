@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from muster.domains.work.plans import ExpressionInvalid, names_of, template_expressions
+from muster.domains.work.plans import ExpressionInvalid, TargetKind, names_of, template_expressions
 from muster.domains.work.triggers.cron import LONGEST, CronRule
 from muster.domains.work.triggers.errors import TriggerInvalid
 from muster.domains.work.triggers.schemas import TriggerAction, TriggerConfig
-from muster.domains.work.triggers.targets import TargetKind
 from muster.kernel.errors import FieldError
 from muster.platform.events import is_pattern
 

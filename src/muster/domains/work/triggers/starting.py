@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.plans import Launcher, Target
 from muster.domains.work.triggers.firing import tell
 from muster.domains.work.triggers.models import (
     FAILED,
@@ -21,7 +22,6 @@ from muster.domains.work.triggers.models import (
     Trigger,
 )
 from muster.domains.work.triggers.owners import caller_of
-from muster.domains.work.triggers.targets import Launcher, Target
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError, TooManyRequests
 from muster.kernel.logging import get_logger
