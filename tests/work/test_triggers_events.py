@@ -275,6 +275,7 @@ class Noting:
         run_id: str,
         origin: str,
         name: str | None = None,
+        model: str | None = None,
     ) -> str:
         self.runs.append(run_id)
         return run_id
