@@ -7,7 +7,8 @@ from sqlalchemy.exc import IntegrityError
 from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
 from muster.domains.work.launching.stored import StoredDefinitions
-from muster.domains.work.plans import Freezer, Shelf, Target
+from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
+from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, WorkflowSpec
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -62,13 +63,12 @@ class Launcher:
             return _frozen("task", task_id, await freezer.task(task), body)
         if body.crew_id:
             crew_id, crew = await self.stored.crew(project_id, body.crew_id)
-            return _frozen("crew", crew_id, await freezer.crew(crew), body)
+            return await self._crew(freezer, crew_id, crew, body)
         if body.workflow_id:
             workflow_id, workflow = await self.stored.workflow(project_id, body.workflow_id)
-            return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
+            return await self._workflow(freezer, workflow_id, workflow, body)
         if body.workflow is not None:
-            read = read_workflow(body.workflow)
-            return _frozen("workflow", None, await freezer.workflow(read.spec), body)
+            return await self._workflow(freezer, None, read_workflow(body.workflow).spec, body)
         if body.tasks_yaml is None:
             raise RunTargetMissing
         crew = read_definitions(
@@ -77,9 +77,26 @@ class Launcher:
             name=body.crew_name or "Crew",
             process=body.process,
             manager_llm=body.manager_llm,
-            model=body.model,
         )
-        return _frozen("crew", None, await freezer.crew(crew), body)
+        return await self._crew(freezer, None, crew, body)
+
+    async def _crew(
+        self, freezer: Freezer, crew_id: str | None, crew: CrewSpec, body: ExecutionCreate
+    ) -> Frozen:
+        inputs = {**crew.inputs, **body.inputs}
+        crew = crew.model_copy(update={"model": crew.model or body.model, "inputs": inputs})
+        await require_sound_crew(self._parts, freezer.project_id, crew)
+        return _frozen("crew", crew_id, await freezer.crew(crew), body)
+
+    async def _workflow(
+        self,
+        freezer: Freezer,
+        workflow_id: str | None,
+        workflow: WorkflowSpec,
+        body: ExecutionCreate,
+    ) -> Frozen:
+        require_sound_workflow(workflow)
+        return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
 
     async def launch(
         self,
