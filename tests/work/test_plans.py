@@ -3,6 +3,7 @@
 import pytest
 
 from muster.entrypoints.assembly import Muster
+from muster.platform.access import Caller
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import open_approval, spans, until
@@ -41,6 +42,16 @@ async def test_tasks_one_after_the_other_hand_on_what_they_came_to(
     assert '<document title="draft">\nA draft.' in second[1]["content"]
     children = (await people.owner.get("/executions", params={"parent_run_id": run_id})).json()
     assert {child["origin"] for child in children["items"]} == {"plan"}
+    asked = {"children": True}
+    trace = (await people.owner.get(f"/execution-trace/{run_id}", params=asked)).json()["spans"]
+    by_id = {span["span_id"]: span for span in trace}
+    model_calls = [span for span in trace if span["kind"] == "step.model"]
+    assert len(model_calls) == 2
+    for call in model_calls:
+        start = by_id[call["parent_span_id"]]
+        node = by_id[start["parent_span_id"]]
+        assert node["trace_id"] == run_id
+        assert start["span_id"] in node["children"]
     status = (await people.owner.get(f"/executions/{run_id}/status")).json()
     assert status["progress"]["total_tasks"] == 2
     assert status["progress"]["completed_tasks"] == 2
@@ -168,7 +179,9 @@ async def test_tools_fallbacks_retries_and_errors(working: Muster, people: Peopl
     assert run["status"] == "completed", run
     assert "nothing is not known" in run["result"]
     done = await nodes(people.owner, run_id)
-    assert "42" in str(done["calculator"])
+    called = [s for s in await spans(people.owner, run_id) if s["name"] == "calculator"]
+    assert [call["status"] for call in called] == ["OK", "ERROR", "ERROR"]
+    assert called[0]["output"]["result"] == 42
     assert done["wrong"] == {"value": "none", "follow": None}
 
 
@@ -236,3 +249,17 @@ async def test_agents_of_a_flow_use_models_and_schemas(
     run = await until(people.owner, run_id)
     assert run["result"] == {"said": "Fine.", "a": 1}, run
     assert scripted.calls[0].body["messages"][1]["content"] == "About tea"
+
+
+async def test_words_of_agents_are_heard_in_the_stream_of_the_crew(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    say(scripted, [Reply(text="One word after another, and then some more.", chunk_delay_s=0.05)])
+    run_id = await start_plan(working, people.project_id, crew(task("talk")))
+    heard: list[str] = []
+    stream = await working.app.state.follow_run(Caller.system(people.project_id), run_id, 0)
+    async for item in stream:
+        if item["event"] == "token":
+            assert item["data"]["key"] == "n.talk/m1"
+            heard.append(item["data"]["text"])
+    assert "".join(heard) == "One word after another, and then some more."

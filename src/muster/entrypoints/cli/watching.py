@@ -58,6 +58,8 @@ class Watcher:
         match item.event:
             case "log":
                 await self._show_step(item.id or 0)
+            case "step_started" | "token" if "/" in data["key"]:
+                pass  # of a run that this one started: its node is shown when it has ended
             case "step_started":
                 self._screen.began(data["key"], data["kind"], data["name"])
             case "token":

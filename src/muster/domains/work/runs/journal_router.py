@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 from muster.domains.work.journal import JournalReader
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.following import LiveItem, follow
-from muster.domains.work.runs.repository import RunRepository
+from muster.domains.work.runs.repository import RunRepository, steps_below
 from muster.domains.work.runs.router import CanRead, Parts, parts_of
 from muster.domains.work.runs.views import LogLine, LogParams, Trace, build_trace, log_line
 from muster.kernel.errors import AppError
@@ -47,6 +47,10 @@ class TraceParams(BaseModel):
 
     after: Annotated[int, Field(ge=0, le=2**31 - 1, description="Steps above this number.")] = 0
     limit: Annotated[int, Field(ge=1, le=5000, description="Steps at most.")] = 1000
+    children: Annotated[
+        bool,
+        Field(description="With the steps of the runs that it started, below the step of each."),
+    ] = False
 
 
 @logs_router.get(
@@ -179,7 +183,8 @@ async def get_execution_trace(
         await JournalReader(session).steps(run.id, after=params.after, limit=params.limit + 1)
     )
     more = len(rows) > params.limit
-    return await build_trace(run, rows[: params.limit], parts.blobs, more=more)
+    below = await steps_below(session, run, params.limit) if params.children else []
+    return await build_trace(run, rows[: params.limit], parts.blobs, more=more, below=below)
 
 
 @trace_router.get("/{execution_id}/verify", responses=problems(RunNotFound))

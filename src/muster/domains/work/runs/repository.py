@@ -1,16 +1,49 @@
 """Queries on runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal import ACTIVE, FINAL, Run, Step
+from muster.domains.work.journal import ACTIVE, FINAL, JournalReader, Run, Step, StepRow
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
 from muster.kernel.db import Repository
 from muster.kernel.paging import Rows
 
 _FINAL = [status.value for status in FINAL]
+
+
+_DEEPEST = 8
+_MOST_CHILDREN = 500
+
+
+async def steps_below(
+    session: AsyncSession, run: Run, limit: int
+) -> list[tuple[Run, Sequence[StepRow]]]:
+    """Return the runs that a run started, those that they started and so on, with their steps.
+
+    Args:
+        session: A session of the database.
+        run: The run at the top.
+        limit: How many steps there may be in all.
+    """
+    found: list[tuple[Run, Sequence[StepRow]]] = []
+    parents = [run.id]
+    for _ in range(_DEEPEST):
+        children = select(Run).where(Run.parent_run_id.in_(parents)).order_by(Run.created_at)
+        runs = (await session.scalars(children.limit(_MOST_CHILDREN))).all()
+        for child in runs:
+            rows = await JournalReader(session).steps(child.id, limit=limit)
+            limit -= len(rows)
+            found.append((child, rows))
+            if limit <= 0:
+                return found
+        parents = [child.id for child in runs]
+        if not parents:
+            break
+    return found
 
 
 class RunRepository(Repository[Run]):

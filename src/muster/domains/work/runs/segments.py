@@ -200,6 +200,7 @@ class Segment(ABC):
                 while not work.done():
                     message = await news.get(_LOOK_AGAIN_S)
                     if message is not None and message["type"] != "status":
+                        self._pass_on(child, message)
                         continue
                     if not work.done() and await self._is_final(child.id):
                         await asyncio.wait({work}, timeout=_LAST_WORDS_S)
@@ -212,6 +213,12 @@ class Segment(ABC):
             await segment.interrupted()
         else:
             work.result()
+
+    def _pass_on(self, child: Run, message: dict[str, Any]) -> None:
+        """Let those who follow this run hear the words of one that it started."""
+        if message["type"] in {"token", "step.started"}:
+            key = f"{child.parent_key}/{message['key']}"
+            self.parts.live.publish(run_topic(self.run.id), {**message, "key": key})
 
     async def _is_final(self, run_id: str) -> bool:
         async with self.parts.database.read() as session:

@@ -1,5 +1,6 @@
 """Logs and traces: two ways to read the steps of a run."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -43,7 +44,7 @@ class Span(BaseModel):
 
     span_id: str
     parent_span_id: str | None
-    trace_id: str
+    trace_id: Annotated[str, Field(description="The run that the step belongs to.")]
     seq: int
     key: str
     name: str
@@ -150,9 +151,21 @@ def _excerpt(value: Any) -> str:
     return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
 
 
-async def build_trace(run: Run, rows: list[StepRow], blobs: LocalBlobStore, *, more: bool) -> Trace:
-    """Return the spans of a run as a tree."""
+async def build_trace(
+    run: Run,
+    rows: list[StepRow],
+    blobs: LocalBlobStore,
+    *,
+    more: bool,
+    below: Sequence[tuple[Run, Sequence[StepRow]]] = (),
+) -> Trace:
+    """Return the spans of a run as a tree; `below` are the runs that it started."""
     spans = [await _span(run, row, blobs) for row in rows]
+    last = spans[-1].seq if spans else 0
+    for child, steps in below:
+        for row in steps:
+            span = await _span(child, row, blobs)
+            spans.append(span if span.parent_span_id else _under_parent(span, child))
     by_id = {span.span_id: span for span in spans}
     for span in spans:
         parent = by_id.get(span.parent_span_id or "")
@@ -170,8 +183,15 @@ async def build_trace(run: Run, rows: list[StepRow], blobs: LocalBlobStore, *, m
         usage=usage_of(run),
         head_hash=run.head_hash,
         spans=spans,
-        next_seq=spans[-1].seq if more and spans else None,
+        next_seq=last if more and spans else None,
     )
+
+
+def _under_parent(span: Span, child: Run) -> Span:
+    """Hang the first span of a run below the step that started it."""
+    step, _, _ = (child.parent_key or "").partition("/")
+    key = step.partition("+")[0]
+    return span.model_copy(update={"parent_span_id": f"{child.parent_run_id}/{key}"})
 
 
 async def _span(run: Run, row: StepRow, blobs: LocalBlobStore) -> Span:
