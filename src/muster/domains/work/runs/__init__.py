@@ -15,6 +15,7 @@ from muster.domains.work.runs.external import (
     resume_external,
 )
 from muster.domains.work.runs.following import LiveItem, RunFollower, follow, wait_for_end
+from muster.domains.work.runs.interruptions import Refused, StopAsked, Suspended, raise_first
 from muster.domains.work.runs.lifecycle import (
     FOLLOWERS,
     JOB_KIND,
@@ -35,14 +36,7 @@ from muster.domains.work.runs.schemas import (
 )
 from muster.domains.work.runs.segments import Answer, Segment
 from muster.domains.work.runs.service import RunService, frozen_agent
-from muster.domains.work.runs.steps import (
-    Refused,
-    StepRunner,
-    StopAsked,
-    Suspended,
-    ToolUse,
-    raise_first,
-)
+from muster.domains.work.runs.steps import StepRunner, ToolUse
 from muster.domains.work.runs.workspaces import prepare_workspace
 
 __all__ = [

@@ -16,8 +16,8 @@ from muster.domains.catalogue.agents import find_agent, ready_snapshot
 from muster.domains.work.journal import Fenced, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
+from muster.domains.work.runs.interruptions import Suspended
 from muster.domains.work.runs.parts import RunParts
-from muster.domains.work.runs.steps import Suspended
 from muster.kernel import clock
 from muster.platform.access import Caller
 

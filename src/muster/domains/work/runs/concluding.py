@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 from muster.domains.work.journal import Fenced, IllegalRunMove, Run, RunAction, StepStatus
+from muster.domains.work.runs.interruptions import Refused, StopAsked, Suspended
 from muster.domains.work.runs.memory import RunMemory
-from muster.domains.work.runs.steps import Refused, StopAsked, Suspended
 from muster.kernel.errors import AppError
 from muster.kernel.logging import get_logger
 

@@ -25,14 +25,9 @@ from muster.domains.catalogue.agents import AgentSpec
 from muster.domains.catalogue.models import CallableModel
 from muster.domains.catalogue.tools import BoundTool
 from muster.domains.work.runs.errors import RunOutputUnfit
+from muster.domains.work.runs.interruptions import Refused, raise_first
 from muster.domains.work.runs.prompting import Prompt
-from muster.domains.work.runs.steps import (
-    ModelCall,
-    Refused,
-    StepRunner,
-    ToolUse,
-    raise_first,
-)
+from muster.domains.work.runs.steps import ModelCall, StepRunner, ToolUse
 
 _LAST_WORD = (
     "You have reached the limit of your iterations. Give your best final answer now from what you "

@@ -32,9 +32,10 @@ from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.children import Parent, ask_agent
 from muster.domains.work.runs.concluding import conclude
 from muster.domains.work.runs.forking import copy_shared_steps
+from muster.domains.work.runs.interruptions import Suspended
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.parts import RunParts
-from muster.domains.work.runs.steps import StepRunner, Suspended
+from muster.domains.work.runs.steps import StepRunner
 from muster.kernel import clock
 from muster.kernel.errors import AppError
 from muster.platform.access import Caller

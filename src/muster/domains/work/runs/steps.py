@@ -7,10 +7,9 @@ is judged before, and is recorded after, whether it came off or not.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from muster.adapters.models import (
@@ -58,6 +57,7 @@ from muster.domains.work.runs.counterparts import (
     tool_answered,
 )
 from muster.domains.work.runs.evidence import evidence, facts, rejected
+from muster.domains.work.runs.interruptions import Refused, StopAsked, Suspended
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.speaking import Tokens
 from muster.kernel import clock, metrics
@@ -65,47 +65,6 @@ from muster.kernel.errors import AppError
 from muster.kernel.live import LiveBus
 
 _RETRYABLE_CHOICES = ("retry", "skip", "fail")
-
-
-class Suspended(Exception):
-    """The run must wait: for people, until they have decided; for a moment, until it comes."""
-
-    def __init__(
-        self, requests: Sequence[ApprovalRequest], *, wake_at: datetime | None = None
-    ) -> None:
-        super().__init__()
-        self.requests, self.wake_at = list(requests), wake_at
-        # Without requests of its own it waits for those of a run that it started.
-        self.for_people = bool(requests) or wake_at is None
-
-
-def raise_first(outcomes: Sequence[object]) -> None:
-    """Raise what ended the run; when several steps wait, wait for all of them."""
-    waiting = [outcome for outcome in outcomes if isinstance(outcome, Suspended)]
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Suspended):
-            raise outcome
-    if not waiting:
-        return
-    moments = [one.wake_at for one in waiting if one.wake_at is not None]
-    joined = Suspended(
-        [request for one in waiting for request in one.requests],
-        wake_at=min(moments, default=None),
-    )
-    joined.for_people = any(one.for_people for one in waiting)
-    raise joined
-
-
-class Refused(Exception):
-    """The gate refused a step in a way that ends the loop or the run."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.code, self.message = finding.code, finding.message
-
-
-class StopAsked(Exception):
-    """A graceful stop was asked for and the run is between two steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
