@@ -15,6 +15,7 @@ from benchmarks.timing import fit_line, median, percentile
 EXPECTED = {
     "start": ["first start", "later start", "bare FastAPI", "resident memory"],
     "overhead": ["run of 1", "run of 3", "run of 6", "overhead of a run", "overhead of a model"],
+    "crews": ["a crew", "a task of a crew", "crews a second", "most crews at once"],
     "steps": [
         "sqlite, 1 process: Muster",
         "sqlite, 1 process: DBOS",
@@ -47,7 +48,7 @@ async def test_a_benchmark_finds_its_figures(
         assert any(each.startswith(beginning) for each in names), (beginning, names)
     assert len(set(names)) == len(names)
     assert all(figure.unit and figure.shown for figure in report.figures)
-    if name == "overhead":
+    if name in {"overhead", "crews"}:
         assert report.notes == [
             f"{peer.title}: not installed: run with --with-peers" for peer in PEERS
         ]

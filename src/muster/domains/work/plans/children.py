@@ -6,7 +6,7 @@ from typing import Any
 
 from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.plans.tasks import TaskSpec
-from muster.domains.work.runs import NewRun, Segment, fill, insert_run, run_child
+from muster.domains.work.runs import NewRun, Segment, fill, run_child
 
 _TAKEN_UP_AGAIN = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.FAILED})
 """A child that did not come to its end goes on where it was when its plan is taken up again."""
@@ -83,7 +83,7 @@ class PlanChildren:
         segment = self._segment
         parts = segment.parts
 
-        async def create() -> Run:
+        async def prepare() -> NewRun:
             if new.agent_id is not None:
                 async with parts.database.read() as session:
                     await parts.access_rules.require_starter(
@@ -93,14 +93,13 @@ class PlanChildren:
                         {new.agent_id},
                         session,
                     )
-            async with parts.database.write() as session:
-                return await insert_run(session, segment.caller, new)
+            return new
 
         return await run_child(
             parts,
             segment.parent,
             segment.execute_child,
-            create,
+            prepare,
             step_key=key,
             reopened=_TAKEN_UP_AGAIN,
         )

@@ -9,7 +9,8 @@ goes on where it stopped.
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.agents import find_agent, ready_snapshot
@@ -25,11 +26,16 @@ MAX_DEPTH = 4
 _ENDED_WITH_PARENT = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
 """Where a child stands whose parent was ended by a person: its step came to no end."""
 
+_FENCE = select(Run.fence).where(Run.id == bindparam("of_run"))
+_CHILD = select(Run).where(
+    Run.parent_run_id == bindparam("of_run"), Run.parent_key == bindparam("of_step")
+)
+
 Execute = Callable[[Run], Awaitable[None]]
 """Executes a run that was taken up, to its end or to a wait."""
 
-Create = Callable[[], Awaitable[Run]]
-"""Inserts the run of a child."""
+Prepare = Callable[[], Awaitable[NewRun]]
+"""Says what a child is made of; may ask model servers, and holds no session when it returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ async def run_child(
     parts: RunParts,
     parent: Parent,
     execute: Execute,
-    create: Create,
+    prepare: Prepare,
     *,
     step_key: str,
     reopened: Collection[RunStatus] = _ENDED_WITH_PARENT,
@@ -60,27 +66,29 @@ async def run_child(
         parts: Parts of the process.
         parent: The run that the step belongs to.
         execute: Executes a segment of the child.
-        create: Makes the child when the step is taken for the first time.
+        prepare: Says what the child is made of when the step is taken for the first time.
         step_key: The step; the child is found again by it.
         reopened: A child with one of these statuses is taken up again.
     """
     child = await _find(parts, parent.run.id, step_key)
     if child is None:
-        child = await create()
-    if child.status in reopened:
+        child = await _insert(parts, parent, await prepare())
+        await execute(child)
+        child = await _reload(parts, child.id)
+    elif child.status in reopened:
         child = await _reopen(parts, child.id)
     while not child.is_final:
+        if child.status == RunStatus.WAITING_FOR_APPROVAL:
+            # What is asked is asked by the child; this run only waits for it.
+            suspended = Suspended([], wake_at=child.wake_at)
+            suspended.for_people = True
+            raise suspended
         if child.wake_at is not None and child.wake_at > clock.now():
             raise Suspended([], wake_at=child.wake_at)
         taken = await _take_up(parts, parent, child)
         if taken is not None:
             await execute(taken)
         child = await _reload(parts, child.id)
-        if child.status == RunStatus.WAITING_FOR_APPROVAL:
-            # What is asked is asked by the child; this run only waits for it.
-            suspended = Suspended([], wake_at=child.wake_at)
-            suspended.for_people = True
-            raise suspended
     return child
 
 
@@ -91,10 +99,10 @@ async def ask_agent(
     if parent.depth + 1 >= MAX_DEPTH:
         return _error("too_deep", f"Agents may ask each other at most {MAX_DEPTH} levels deep.")
 
-    async def create() -> Run:
-        return await _create(parts, parent, reference, prompt, step_key)
+    async def prepare() -> NewRun:
+        return await _asked(parts, parent, reference, prompt, step_key)
 
-    child = await run_child(parts, parent, execute, create, step_key=step_key)
+    child = await run_child(parts, parent, execute, prepare, step_key=step_key)
     if child.status != RunStatus.COMPLETED:
         text = child.status_reason or f"The agent's run ended as {child.status}."
         return _error("agent_failed", text, run_id=child.id)
@@ -106,14 +114,14 @@ async def ask_agent(
 
 async def _find(parts: RunParts, parent_id: str, step_key: str) -> Run | None:
     async with parts.database.read() as session:
-        statement = select(Run).where(Run.parent_run_id == parent_id, Run.parent_key == step_key)
-        child: Run | None = await session.scalar(statement)
+        parameters = {"of_run": parent_id, "of_step": step_key}
+        child: Run | None = await session.scalar(_CHILD, parameters)
         return child
 
 
-async def _create(
+async def _asked(
     parts: RunParts, parent: Parent, reference: str, prompt: str, step_key: str
-) -> Run:
+) -> NewRun:
     project = parent.run.project_id
     async with parts.database.read() as session:
         agent = await find_agent(session, project, reference)
@@ -121,29 +129,41 @@ async def _create(
             parent.started_by_id, project, "agent", {agent.id}, session
         )
         snapshot = await ready_snapshot(session, agent, parts.models, parts.tools)
+    return NewRun(
+        agent_id=agent.id,
+        snapshot=snapshot,
+        inputs={"prompt": prompt},
+        name=f"{agent.name} for {parent.run.name}"[:255],
+        origin="agent",
+        timeout_s=parent.run.timeout_s,
+        priority=parent.run.priority,
+        parent_run_id=parent.run.id,
+        parent_key=step_key,
+    )
+
+
+async def _insert(parts: RunParts, parent: Parent, new: NewRun) -> Run:
+    """Insert a child and take it up, in one commit."""
     async with parts.database.write() as session:
-        return await insert_run(
-            session,
-            parent.caller,
-            NewRun(
-                agent_id=agent.id,
-                snapshot=snapshot,
-                inputs={"prompt": prompt},
-                name=f"{agent.name} for {parent.run.name}"[:255],
-                origin="agent",
-                timeout_s=parent.run.timeout_s,
-                priority=parent.run.priority,
-                parent_run_id=parent.run.id,
-                parent_key=step_key,
-            ),
+        await _require_hold(session, parent)
+        child = await insert_run(session, parent.caller, new)
+        taken = await lifecycle.take_up(
+            session, child.id, child.segment, parent.run.executor_id or ""
         )
+        assert taken is not None  # noqa: S101 - nobody else knows of it yet
+        return taken
+
+
+async def _require_hold(session: AsyncSession, parent: Parent) -> None:
+    """Raise `Fenced` where another process has the parent by now."""
+    fence = await session.scalar(_FENCE, {"of_run": parent.run.id})
+    if fence != parent.run.fence:
+        raise Fenced(parent.run.id)
 
 
 async def _take_up(parts: RunParts, parent: Parent, child: Run) -> Run | None:
     async with parts.database.write() as session:
-        fence = await session.scalar(select(Run.fence).where(Run.id == parent.run.id))
-        if fence != parent.run.fence:
-            raise Fenced(parent.run.id)
+        await _require_hold(session, parent)
         return await lifecycle.take_up(
             session, child.id, child.segment, parent.run.executor_id or ""
         )
