@@ -32,9 +32,9 @@ _HOW = (
     "against a scripted model server in a process of its own, on SQLite with journal, gate and "
     "durable engine; a crew is timed from sending `POST /executions` to the commit of its end. "
     "Peers run the same crew in turn with Muster, without any of this. Then runs of the crew are "
-    "queued at once for ten projects, one project after the other, so that the last has all others "
-    "before it: fair is that each has about as many done as every other at any moment. Half time is "
-    "when half of all runs have ended; the spread is between the projects with most and least."
+    "queued for ten projects, one project after the other, so that the last has all others before "
+    "it, and only then worked off: fair is that each has about as many done as every other at any "
+    "moment. Half time is when half of all runs have ended."
 )
 
 

@@ -23,7 +23,7 @@ def calculator(expression: str) -> str:
     return str(sum(int(part) for part in expression.split("+")))
 
 
-def make_crew(model: ChatOpenAI) -> Any:
+def make_crew(model: Any) -> Any:
     """Return a graph of three agents, one after the other."""
     graph = StateGraph(MessagesState)
     before = START
@@ -36,7 +36,7 @@ def make_crew(model: ChatOpenAI) -> Any:
 
 
 def main() -> None:
-    model = ChatOpenAI(model="gpt-4o-mini", base_url=sys.argv[1], api_key="sk-benchmark")
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=sys.argv[1])
     agent = create_react_agent(model, [calculator], prompt="You are careful.")
     crew = make_crew(model)
     for line in sys.stdin:

@@ -38,7 +38,7 @@ def crew(name: str, **fields: Any) -> dict[str, Any]:
         },
         "tasks_yaml": {
             "find": {"description": prompt("asks", f"{name}a"), "agent": "finder"},
-            "write": {"description": prompt("says", f"{name}b"), "agent": "writer", "context": []},
+            "write": {"description": prompt("says", f"{name}b"), "agent": "writer"},
         },
         **fields,
     }

@@ -17,6 +17,7 @@ from muster.domains.work.runs import (
     RunTargetMissing,
     frozen_agent,
 )
+from muster.domains.work.tasks import find_task, spec_of
 from muster.domains.work.workflows import read_workflow
 from muster.kernel.db import is_unique_violation
 from muster.kernel.errors import FieldError, Invalid
@@ -59,8 +60,10 @@ class Launcher:
                 return await frozen_agent(session, project_id, self._parts, body)
         freezer = Freezer(self._shelf, project_id, body.model)
         if body.task_id:
-            task_id, task = await self.stored.task(project_id, body.task_id)
-            return _frozen("task", task_id, await freezer.task(task), body)
+            async with self._parts.database.read() as session:
+                task = await find_task(session, project_id, body.task_id)
+            body = body.model_copy(update={"inputs": {**task.inputs, **body.inputs}})
+            return _frozen("task", task.id, await freezer.task(spec_of(task)), body)
         if body.crew_id:
             crew_id, crew = await self.stored.crew(project_id, body.crew_id)
             return await self._crew(freezer, crew_id, crew, body)

@@ -102,7 +102,8 @@ def present_status(
         stopped_at=run.completed_at if run.status == RunStatus.STOPPED else None,
         stop_reason=run.status_reason,
         progress=RunProgress(
-            total_tasks=max(len(nodes), done),
+            # What no path has led to is not waited for any more.
+            total_tasks=done if run.status == RunStatus.COMPLETED else max(len(nodes), done),
             completed_tasks=done,
             running_tasks=len(at_work),
             current_task=", ".join(at_work) or None,
