@@ -123,6 +123,7 @@ async def test_a_task_is_known_by_its_last_run(people: People) -> None:
     agent = await make_agent(people.editor, llm="builtin/extractive")
     body = {"name": "Sum", "description": "What is 2 + 3?", "agent": agent["key"]}
     task = (await people.editor.post("/tasks", json=body)).json()
+    run_id = ""
     for _ in range(2):
         started = await people.editor.post(f"/tasks/{task['id']}/run")
         assert started.status_code == 202, started.text
