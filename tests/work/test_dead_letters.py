@@ -119,6 +119,21 @@ async def test_adding_one_by_hand(people: People, scripted: ScriptedServer) -> N
     assert [event["type"] for event in told] == ["dead_letter.removed", "dead_letter.added"]
 
 
+async def test_a_task_is_known_by_its_last_run(people: People) -> None:
+    agent = await make_agent(people.editor, llm="builtin/extractive")
+    body = {"name": "Sum", "description": "What is 2 + 3?", "agent": agent["key"]}
+    task = (await people.editor.post("/tasks", json=body)).json()
+    run_id = ""
+    for _ in range(2):
+        started = await people.editor.post(f"/tasks/{task['id']}/run")
+        assert started.status_code == 202, started.text
+        run_id = started.json()["execution_id"]
+        await until(people.editor, run_id, "completed")
+    added = await people.owner.post(PATH, json={"task_id": task["id"]})
+    assert added.status_code == 201, added.text
+    assert (added.json()["run_id"], added.json()["kind"]) == (run_id, "task")
+
+
 async def test_what_cannot_lie_there(people: People, working: Muster) -> None:
     _, run_id = await failed(people)
     async with working.database.write() as session:

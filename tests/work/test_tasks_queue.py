@@ -88,9 +88,21 @@ async def test_only_agents_that_are_started_take_tasks(
     assert launcher.launched == [(task["id"], taken["last_run_id"])]
     execution = (await people.viewer.get(f"/executions/{taken['last_run_id']}")).json()
     assert (execution["origin"], execution["started_by"]["name"]) == ("queue", "Editor")
-    assert execution["inputs"] == {"prompt": "Look it up"}
+    assert (execution["execution_type"], execution["inputs"]) == ("task", {})
     assert await queue.once() == 0
     assert (await read(people.viewer, draft))["last_run_id"] is None
+
+
+async def test_tasks_of_a_crew_are_left_to_their_crew(
+    people: People, queue: TaskQueue, launcher: RecordingLauncher
+) -> None:
+    await make_agent(people.editor, started=True)
+    task = await make_task(people.editor, agent="researcher", crew_id=new_id())
+    assert await queue.once() == 0
+    freed = await people.editor.patch(f"/tasks/{task['id']}", json={"crew_id": None})
+    assert freed.status_code == 200, freed.text
+    assert await queue.once() == 1
+    assert [task_id for task_id, _ in launcher.launched] == [task["id"]]
 
 
 async def test_the_urgent_ones_first_and_one_at_a_time(
@@ -180,7 +192,7 @@ async def test_what_cannot_be_run_has_failed(people: People, queue: TaskQueue) -
     task = await make_task(people.editor, agent="researcher")
     assert await queue.once() == 0
     failed = await read(people.viewer, task)
-    assert (failed["status"], failed["error"]["code"]) == ("failed", "agent_not_ready")
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "plan_not_ready")
     assert "no/such-model" in failed["error"]["message"]
     assert await event_types(people.viewer, task) == ["task.created", "task.failed"]
     again = await people.editor.patch(f"/tasks/{task['id']}", json={"status": "pending"})

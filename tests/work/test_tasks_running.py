@@ -51,10 +51,13 @@ async def test_a_run_on_demand(people: People, launcher: RecordingLauncher) -> N
         "task_id": task["id"],
         "status": "pending",
         "message": "Task started",
-        "run_name": "Research Task",
+        "run_name": "Research Task - AI",
     }
     execution = (await people.viewer.get(f"/executions/{run_id}")).json()
-    assert execution["inputs"] == {"prompt": "", "topic": "AI", "depth": 2}
+    assert (execution["execution_type"], execution["inputs"]) == (
+        "task",
+        {"topic": "AI", "depth": 2},
+    )
     assert execution["started_by"]["name"] == "Operator"
     assert (await read(people.viewer, task))["last_run_id"] == run_id
     history = (await people.viewer.get(f"/tasks/{task['id']}/history")).json()
@@ -66,7 +69,10 @@ async def test_another_model_on_demand(people: People, launcher: RecordingLaunch
     await make_agent(people.editor, llm="openai/scripted-large")
     task = await make_task(people.editor, agent="researcher")
     refused = await people.operator.post(f"/tasks/{task['id']}/run")
-    assert (refused.status_code, refused.json()["error"]) == (409, "agent_not_ready")
+    assert (refused.status_code, refused.json()["error"]) == (409, "plan_not_ready")
+    (issue,) = refused.json()["details"]["issues"]
+    assert issue["field"].endswith(".agent")
+    assert "researcher" in issue["message"]
     kept = await read(people.editor, task)
     assert (kept["status"], kept["last_run_id"]) == ("pending", None)
     started = await run(people, task, model="builtin/extractive")

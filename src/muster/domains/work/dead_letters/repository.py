@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.dead_letters.errors import DeadLetterNotFound, DeadLetterTaken
@@ -103,7 +103,13 @@ class DeadLetterRepository(Repository[DeadLetter]):
 
 
 async def find_run(session: AsyncSession, project_id: str, reference: str) -> Run | None:
-    """Return a run of a project."""
-    query = select(Run).where(Run.project_id == project_id, Run.id == reference)
+    """Return a run of a project, by its id or as the last run of the task of this id."""
+    of_task = and_(Run.kind == "task", Run.target_id == reference)
+    query = (
+        select(Run)
+        .where(Run.project_id == project_id, or_(Run.id == reference, of_task))
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
     found: Run | None = await session.scalar(query)
     return found

@@ -18,7 +18,8 @@ class DeadLetterCreate(In):
         Field(
             min_length=1,
             max_length=255,
-            description="Id of a run that has ended; `task_id` and `execution_id` say the same.",
+            description="Id of a run that has ended, or of a task, whose last run is meant; "
+            "`task_id` and `execution_id` say the same.",
             validation_alias=AliasChoices("run_id", "task_id", "execution_id"),
         ),
     ]

@@ -53,13 +53,14 @@ class Freezer:
     Args:
         shelf: Where it looks.
         project_id: The project that everything must belong to.
-        model: For agents that name none.
+        model: For agents that name none; that of a task by itself has it in place of its own.
     """
 
     shelf: Shelf
     project_id: str
     model: str | None = None
     depth: int = 0
+    model_of_all: str | None = None
     issues: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
     async def crew(self, crew: CrewSpec) -> dict[str, Any]:
@@ -82,9 +83,11 @@ class Freezer:
 
     async def task(self, task: TaskSpec) -> dict[str, Any]:
         """Return the frozen plan of a task by itself."""
+        self.model_of_all = self.model
         alone = task.model_copy(update={"context": []})
         crew = CrewSpec(name=task.name or task.key or "Task", tasks=[alone])
-        return await self.crew(crew)
+        frozen = await self.crew(crew)
+        return {**frozen, "model": _first_model(frozen["agents"])}
 
     async def workflow(self, workflow: WorkflowSpec) -> dict[str, Any]:
         """Return the frozen plan of a workflow; raises `PlanNotReady` with all that is missing."""
@@ -150,7 +153,9 @@ class Freezer:
         if task.agent and task.agent not in agents:
             found = _by_name(members, task.agent)
             if found is None and task.agent not in members:
-                found = await self._stored_agent(f"tasks.{where}.agent", task.agent)
+                found = await self._stored_agent(
+                    f"tasks.{where}.agent", task.agent, model=self.model_of_all
+                )
             if found is not None:
                 agents[task.agent] = found
         elif not task.agent and needs_agent:

@@ -66,7 +66,12 @@ class ExecutionCreate(In):
         ),
     ] = {}  # noqa: RUF012 - Pydantic copies it
     model: Annotated[
-        str | None, Field(max_length=255, description="Model to use in place of the agent's own.")
+        str | None,
+        Field(
+            max_length=255,
+            description="Model to use in place of the agent's own; of a crew or a workflow, for "
+            "those of its agents that name none.",
+        ),
     ] = None
     run_name: Annotated[
         str | None, Field(max_length=255, description="Name of the run; else one is made up.")

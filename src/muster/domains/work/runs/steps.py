@@ -16,13 +16,11 @@ from muster.adapters.models import (
     ModelFailed,
     ModelReply,
     ModelRequest,
-    ModelTimeout,
     OutputUnfit,
     TextDelta,
     ThinkingDelta,
     ToolCall,
     reply_from_json,
-    reply_to_json,
 )
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.models import CallableModel
@@ -58,6 +56,7 @@ from muster.domains.work.runs.counterparts import (
 )
 from muster.domains.work.runs.evidence import evidence, facts, rejected
 from muster.domains.work.runs.interruptions import Refused, StopAsked, Suspended
+from muster.domains.work.runs.keeping import count_tokens, failed, take_in
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.speaking import Tokens
 from muster.kernel import clock, metrics
@@ -165,7 +164,7 @@ class StepRunner:
             self._announce(call.key, StepKind.MODEL, model.name)
             reply = await self._asked(call, model, record, came)
         metrics.MODEL_CALLS.labels(model.provider, model.name, "ok").inc()
-        _count_tokens(model, reply)
+        count_tokens(model, reply)
         return reply
 
     async def _asked(
@@ -177,17 +176,17 @@ class StepRunner:
             self._cancelled(record)
             raise
         except AppError as error:
-            record.status, record.error = StepStatus.ERROR, _failed(error)
+            record.status, record.error = StepStatus.ERROR, failed(error)
             came.answered = model_answered(error, call.request)
             if isinstance(error, OutputUnfit):
                 record.error["last_try"] = call.last_try
-                _take_in(record, error.reply)
+                take_in(record, error.reply)
                 came.cost = error.reply.cost
-                _count_tokens(model, error.reply)
+                count_tokens(model, error.reply)
             metrics.MODEL_CALLS.labels(model.provider, model.name, "error").inc()
             await self._append(record)
             raise
-        _take_in(record, reply)
+        take_in(record, reply)
         came.succeeded, came.cost, came.answered = True, reply.cost, True
         await self._append(record)
         return reply
@@ -276,7 +275,7 @@ class StepRunner:
             outcome = ToolOutcome(
                 content={"error": error.code, "message": error.detail}, is_error=True
             )
-            record.error, came.answered = _failed(error), tool_answered(error)
+            record.error, came.answered = failed(error), tool_answered(error)
         except asyncio.CancelledError:
             self._cancelled(record)
             raise
@@ -439,25 +438,3 @@ class StepRunner:
 
     def _tool_context(self, use: ToolUse) -> ToolContext:
         return self.context.for_step(use.key)
-
-
-def _take_in(record: NewStep, reply: ModelReply) -> None:
-    usage = reply.usage
-    record.output = reply_to_json(reply)
-    record.input_tokens, record.output_tokens = usage.input_tokens, usage.output_tokens
-    record.cached_tokens, record.reasoning_tokens = usage.cached_tokens, usage.reasoning_tokens
-    record.cost = reply.cost
-    record.properties = {**(record.properties or {}), "finish_reason": reply.finish_reason}
-
-
-def _failed(error: AppError) -> dict[str, Any]:
-    retryable = getattr(error, "retryable", isinstance(error, ModelTimeout))
-    return {"code": error.code, "message": error.detail, "retryable": bool(retryable)}
-
-
-def _count_tokens(model: CallableModel, reply: ModelReply) -> None:
-    labels = (model.provider, model.name)
-    metrics.MODEL_TOKENS.labels(*labels, "input").inc(reply.usage.input_tokens)
-    metrics.MODEL_TOKENS.labels(*labels, "output").inc(reply.usage.output_tokens)
-    if reply.cost:
-        metrics.MODEL_COST.labels(*labels).inc(reply.cost)

@@ -240,7 +240,9 @@ async def _room(session: AsyncSession, agent: Agent) -> int:
 
 
 def _free() -> ColumnElement[bool]:
-    return and_(Task.status == TaskStatus.PENDING.value, Task.claimed_at.is_(None))
+    # Those of a crew are run by their crew, in its order.
+    mine = Task.crew_id.is_(None)
+    return and_(Task.status == TaskStatus.PENDING.value, Task.claimed_at.is_(None), mine)
 
 
 async def _take(session: AsyncSession, task_id: str, agent_id: str) -> Task | None:

@@ -8,9 +8,9 @@ from muster.domains.work.triggers.configuring import KINDS
 from muster.domains.work.triggers.cron import CronRule
 from muster.domains.work.triggers.models import STARTED, Firing, Trigger
 from muster.domains.work.triggers.schemas import (
-    ActionOut,
     FiringOut,
     NextOut,
+    TriggerActionOut,
     TriggerOut,
     TriggerWithSecret,
 )
@@ -22,7 +22,7 @@ HOOKS = "/api/v1/hooks"
 def present(trigger: Trigger) -> TriggerOut:
     """Return a trigger as it is shown."""
     named = {kind: trigger.target if kind == trigger.target_kind else None for kind in KINDS}
-    action = ActionOut(
+    action = TriggerActionOut(
         type=trigger.target_kind,
         **{kind: reference or None for kind, reference in named.items()},
         definition=trigger.definition,

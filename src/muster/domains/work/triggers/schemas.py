@@ -215,7 +215,7 @@ class FiringList(ListParams):
     source: Annotated[Source | None, Field(description="Only fired by this.")] = None
 
 
-class ActionOut(Out):
+class TriggerActionOut(Out):
     """What is started."""
 
     type: Annotated[str, Field(description="agent, task, crew or workflow.")]
@@ -235,7 +235,7 @@ class TriggerOut(RecordOut):
     type: TriggerType
     enabled: bool
     config: dict[str, Any]
-    action: ActionOut
+    action: TriggerActionOut
     next_run_at: Annotated[UtcTime | None, Field(description="Of `cron`, while it is enabled.")]
     last_run_at: UtcTime | None
     hook_url: Annotated[
