@@ -143,6 +143,10 @@ _TEMPLATE = _posted("/templates", lambda: {"name": f"Template {new_id()}", "temp
 _WORKER = _posted("/workers/register", lambda: {"name": f"Worker {new_id()}"})
 
 
+def _worker_task(world: "World", person: str, given: dict[str, str]) -> str:
+    return FACTORIES["/tasks/{task_id}"].make(world, person, given)
+
+
 def _template_name(world: "World", person: str, given: dict[str, str]) -> str:
     template = _TEMPLATE(world, person, given)
     return str(world.call("GET", f"{BASE}/templates/{template}", person).json()["name"])
@@ -222,6 +226,7 @@ FACTORIES: dict[str, Factory] = {
         lambda _, __, ___: "1", shared="a number, which means something only with its template"
     ),
     "/workers/{worker_id}": Factory(_WORKER),
+    "/workers/{worker_id}/tasks/{task_id}": Factory(_worker_task),
     "/admin/workers/{worker_id}": Factory(
         _any_worker, shared="admins look after the workers of all projects"
     ),
