@@ -49,6 +49,10 @@ class TaskLeases:
         self._session, self._caller = session, caller
         self._tasks = TaskRepository(session, caller.project_id)
 
+    async def require(self, task_id: str) -> None:
+        """Raise `TaskNotFound` unless there is the task."""
+        await self._tasks.get(task_id)
+
     async def open_to(self, names: Collection[str], params: ListParams) -> Rows[TaskOut]:
         """Return the tasks that a worker may claim, in the order of the queue."""
         query = (

@@ -60,14 +60,19 @@ class TaskClaim(In):
 
     lease_s: Annotated[
         int,
-        Field(ge=1, le=3_600, description="Seconds; each heartbeat lets it last as long again."),
+        Field(
+            ge=1,
+            le=3_600,
+            description="Seconds; each heartbeat lets it last as long again.",
+            examples=[300],
+        ),
     ] = 300
 
 
 class TaskResult(In):
     """What became of a task."""
 
-    status: Literal["completed", "failed"]
+    status: Annotated[Literal["completed", "failed"], Field(examples=["completed"])]
     result: Annotated[
         Any, Field(description="What it came to.", examples=["Three sources agree."])
     ] = None

@@ -32,8 +32,7 @@ class WorkerTasks:
 
     async def claim(self, worker_id: str, task_id: str, lease_s: int) -> TaskOut:
         """Take a task, or keep it for longer."""
-        # First the worker, then its tasks, as whoever rejects or forgets it does.
-        worker = await self._workers.held(worker_id)
+        worker = await self._worker(worker_id, task_id)
         require_ready(worker)
         task, new = await self._leases.claim(task_id, worker.id, worker.bound_as, lease_s)
         if new and task.lease_until is not None:
@@ -48,9 +47,15 @@ class WorkerTasks:
 
     async def report(self, worker_id: str, task_id: str, body: TaskResult) -> TaskOut:
         """End a task that the worker has."""
-        worker = await self._workers.held(worker_id)
+        worker = await self._worker(worker_id, task_id)
         _require_approved(worker)
         return await self._leases.end(task_id, worker.id, body.result, _error_of(body))
+
+    async def _worker(self, worker_id: str, task_id: str) -> WorkerNode:
+        """Return the worker, held before its tasks are, as by whoever rejects or forgets it."""
+        worker = await self._workers.held(worker_id)
+        await self._leases.require(task_id)
+        return worker
 
 
 def require_ready(worker: WorkerNode) -> None:
