@@ -103,7 +103,7 @@ def draw_plan(
     theme: ThemeName = "dark",
     states: Mapping[str, str],
 ) -> str:
-    """Return a picture of a plan at work; below a task stands the agent that does it.
+    """Return a picture of a plan at work; in that of a crew each task has its agent below it.
 
     Args:
         plan: The plan.
@@ -113,6 +113,8 @@ def draw_plan(
     """
     graph = gather({**plan.model_dump(mode="json", exclude_defaults=True), "mode": plan.mode})
     tasks = {node.name: node.task for node in plan.nodes if isinstance(node.task, TaskSpec)}
+    if len(tasks) < len(plan.nodes):
+        return _Picture(graph, theme, states).svg("Plan")
     taken = Counter([*(node.name for node in plan.nodes), *(t.name for t in tasks.values())])
     shown = dict(states)
     for index, box in enumerate(graph.boxes):
