@@ -188,7 +188,7 @@ def _require_free(task: Task, agent: Agent) -> None:
     if task.status != TaskStatus.PENDING:
         raise TaskNotReady("The task is a draft; PATCH its status to pending.")
     if not agent.is_started:
-        raise TaskNotReady(f"The agent {agent.name} takes no tasks; POST /agents/{{id}}/start.")
+        raise TaskNotReady(f"The agent {agent.name} takes no tasks; POST /agents/{agent.id}/start.")
 
 
 def _why_not(task: Task, worker_id: str) -> str:

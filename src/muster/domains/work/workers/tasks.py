@@ -65,7 +65,7 @@ def require_ready(worker: WorkerNode) -> None:
         seconds = round(ONLINE_FOR.total_seconds())
         raise WorkerNotReady(
             f"The worker is offline: no heartbeat for {seconds} seconds; "
-            "send one with POST /workers/{worker_id}/heartbeat."
+            f"send one with POST /workers/{worker.id}/heartbeat."
         )
 
 
