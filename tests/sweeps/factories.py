@@ -143,6 +143,21 @@ _TEMPLATE = _posted("/templates", lambda: {"name": f"Template {new_id()}", "temp
 _WORKER = _posted("/workers/register", lambda: {"name": f"Worker {new_id()}"})
 
 
+def _ready_worker(world: "World", person: str, given: dict[str, str]) -> str:
+    """Make a worker that may take tasks."""
+    worker = _WORKER(world, person, given)
+    approval = f"{BASE}/admin/workers/{worker}/approve"
+    answer = world.call("PATCH", approval, "superadmin", json={"is_approved": True})
+    assert answer.status == 200, answer
+    answer = world.call("POST", f"{BASE}/workers/{worker}/heartbeat", person)
+    assert answer.status == 200, answer
+    return worker
+
+
+def _worker_task(world: "World", person: str, given: dict[str, str]) -> str:
+    return FACTORIES["/tasks/{task_id}"].make(world, person, given)
+
+
 def _template_name(world: "World", person: str, given: dict[str, str]) -> str:
     template = _TEMPLATE(world, person, given)
     return str(world.call("GET", f"{BASE}/templates/{template}", person).json()["name"])
@@ -221,7 +236,8 @@ FACTORIES: dict[str, Factory] = {
     "/templates/{template_id}/versions/{version}": Factory(
         lambda _, __, ___: "1", shared="a number, which means something only with its template"
     ),
-    "/workers/{worker_id}": Factory(_WORKER),
+    "/workers/{worker_id}": Factory(_ready_worker),
+    "/workers/{worker_id}/tasks/{task_id}": Factory(_worker_task),
     "/admin/workers/{worker_id}": Factory(
         _any_worker, shared="admins look after the workers of all projects"
     ),

@@ -8,6 +8,8 @@ import httpx2
 import pytest
 
 from muster.domains.work.plans import CrewMember, CrewSpec, TaskSpec, WorkflowSpec
+from muster.entrypoints.assembly import Muster
+from tests.platform.recorded import recorded
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 
@@ -245,6 +247,36 @@ async def test_a_crew_that_a_model_wrote(people: People, scripted: ScriptedServe
     assert body["agents_yaml"]["writer"]["llm"] == "openai/scripted-large"
     assert "'later'" in body["warnings"][0]
     readable(body)
+
+
+async def test_a_crew_is_stored_when_asked_for(
+    people: People, scripted: ScriptedServer, muster: Muster
+) -> None:
+    assert (await generate(people, "crew", model=BUILTIN))["crew_id"] is None
+    assert (await people.viewer.get("/crews")).json()["total"] == 0
+    says(scripted, CREW)
+    body = {"description": "A crew", "save": True}
+    calls = len(scripted.calls)
+    refused = await people.operator.post("/crew-generation/generate", json=body)
+    assert (refused.status_code, refused.json()["error"]) == (403, "saving_refused")
+    assert len(scripted.calls) == calls
+    names: list[str] = []
+    for _ in range(3):
+        answer = await people.editor.post("/crew-generation/generate", json=body)
+        assert answer.status_code == 200, answer.text
+        made = answer.json()
+        stored = (await people.viewer.get(f"/crews/{made['crew_id']}")).json()
+        assert stored["name"] == made["name"]
+        assert (stored["agents_yaml"], stored["tasks_yaml"]) == (
+            made["agents_yaml"],
+            made["tasks_yaml"],
+        )
+        assert stored["configuration_status"]["is_ready"] is True, stored["configuration_status"]
+        names.append(made["name"])
+    assert names == ["Content Marketing", "Content Marketing 2", "Content Marketing 3"]
+    facts = await recorded(muster, "crew.created", chain=people.project_id)
+    assert len(facts) == 3
+    assert (await people.outsider.get("/crews")).json()["total"] == 0
 
 
 def readable(body: dict[str, Any]) -> None:

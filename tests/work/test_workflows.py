@@ -247,7 +247,11 @@ nodes:
   - {name: d, type: llm, model: nowhere/nothing, prompt: "{{ nodes.a }}", depends_on: [c]}
   - {name: e, type: subworkflow, workflow: Missing, depends_on: [d]}
   - {name: f, type: tool, tool: calculator, depends_on: [e]}
+  - {name: g, type: crew, crew: Desk, depends_on: [f]}
+  - {name: h, type: crew, crew: Desks, depends_on: [g]}
 """
+    assert (await people.editor.post("/crews", json={"name": "Desk"})).status_code == 201
+    await people.outsider.post("/crews", json={"name": "Desks"})
     answer = await people.viewer.post("/workflows/validate", json={"workflow": text})
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -258,6 +262,7 @@ nodes:
         "nodes.2.tool": (7, "calculator"),
         "nodes.3.model": (8, None),
         "nodes.4.workflow": (9, None),
+        "nodes.7.crew": (12, "Desk"),
     }
     flow = await made(people, definition=text)
     assert flow["problems"] == []

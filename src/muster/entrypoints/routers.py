@@ -43,6 +43,8 @@ ROUTERS = [
     _router("domains.work.workers.router", "workers"),
     _router("domains.work.workers.router", "analytics", name="analytics_router"),
     _router("domains.work.workflows.router", "workflows"),
+    _router("domains.work.workflows.pictures_router", "crews", name="crews_router"),
+    _router("domains.work.workflows.pictures_router", "executions", name="executions_router"),
     _router("domains.work.agent_projects.router", "agent-projects"),
     _router("domains.control.approvals.router", "approvals"),
     _router("domains.work.costs.router", "cost"),

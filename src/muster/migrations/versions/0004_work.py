@@ -235,6 +235,9 @@ def upgrade() -> None:
             "run_inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
         ),
         sa.Column("run_model", sa.String(length=255), nullable=True),
+        sa.Column("worker_id", sa.String(length=36), nullable=True),
+        sa.Column("lease_s", sa.Integer(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acting_user_id", sa.String(length=64), nullable=False),
         sa.Column("acting_key_id", sa.String(length=64), nullable=True),
         sa.Column("created_by_id", sa.String(length=64), nullable=False),
@@ -256,6 +259,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("claimed_at IS NOT NULL"),
         )
         batch_op.create_index(batch_op.f("ix_tasks_crew_id"), ["crew_id"], unique=False)
+        batch_op.create_index(
+            "ix_tasks_lease_until",
+            ["lease_until"],
+            unique=False,
+            sqlite_where=sa.text("lease_until IS NOT NULL"),
+            postgresql_where=sa.text("lease_until IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_tasks_project_id"), ["project_id"], unique=False)
         batch_op.create_index(
             "ix_tasks_project_id_created_at", ["project_id", "created_at"], unique=False
@@ -836,6 +846,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_tasks_project_id_name")
         batch_op.drop_index("ix_tasks_project_id_created_at")
         batch_op.drop_index(batch_op.f("ix_tasks_project_id"))
+        batch_op.drop_index(
+            "ix_tasks_lease_until",
+            sqlite_where=sa.text("lease_until IS NOT NULL"),
+            postgresql_where=sa.text("lease_until IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_tasks_crew_id"))
         batch_op.drop_index(
             "ix_tasks_claimed_at",

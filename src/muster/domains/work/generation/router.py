@@ -15,8 +15,10 @@ from muster.domains.catalogue.models import (
     OfflineProviderBlocked,
 )
 from muster.domains.control.access_rules import AccessDeniedByRule
-from muster.domains.work.generation.errors import GenerationFailed
+from muster.domains.work.crews import CrewNameTaken
+from muster.domains.work.generation.errors import GenerationFailed, SavingRefused
 from muster.domains.work.generation.schemas import (
+    CrewDescription,
     Description,
     GeneratedAgent,
     GeneratedCrew,
@@ -25,7 +27,8 @@ from muster.domains.work.generation.schemas import (
     TaskDescription,
 )
 from muster.domains.work.generation.service import Generator
-from muster.kernel.http import Router, problems
+from muster.domains.work.generation.storing import require_saving, store_crew
+from muster.kernel.http import Db, Router, Sealing, problems
 from muster.platform.access import Caller, Scope, requires
 
 router = Router("", tag="Generation")
@@ -79,14 +82,26 @@ async def generate_task_from_text(generator: Generating, body: TaskDescription) 
     return await generator.task(body)
 
 
-@router.post("/crew-generation/generate", responses=_FAILURES)
-async def generate_crew(generator: Generating, body: Description) -> GeneratedCrew:
+@router.post(
+    "/crew-generation/generate", responses={**_FAILURES, **problems(CrewNameTaken, SavingRefused)}
+)
+async def generate_crew(
+    generator: Generating,
+    caller: CanGenerate,
+    database: Db,
+    master_key: Sealing,
+    body: CrewDescription,
+) -> GeneratedCrew:
     """Write a crew from a description: agents, and tasks in the order of the work.
 
-    Nothing is stored. `agents_yaml` and `tasks_yaml` hold the same by key. Every task has an agent
-    of the crew, and its context are earlier tasks.
+    With `save` it is stored, which `crew_id` tells, and a name that another crew has gets a number;
+    otherwise nothing is stored. `agents_yaml` and `tasks_yaml` hold the same by key. Every task has
+    an agent of the crew, and its context are earlier tasks.
     """
-    return await generator.crew(body)
+    if body.save:
+        require_saving(caller)
+    crew = await generator.crew(body)
+    return await store_crew(database, master_key, caller, crew) if body.save else crew
 
 
 @router.post("/workflow-generation/generate", responses=_FAILURES)

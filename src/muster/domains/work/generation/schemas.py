@@ -64,6 +64,14 @@ class Description(In):
         return [tool if isinstance(tool, str) else tool.reference for tool in self.tools]
 
 
+class CrewDescription(Description):
+    """What crew is wanted, in words."""
+
+    save: Annotated[
+        bool, Field(description="Store it as well; this needs the scope crews:write.")
+    ] = False
+
+
 class MemberIn(BaseModel):
     """The agent for whom a task is, as agents are shown; the rest is passed over."""
 
@@ -95,7 +103,7 @@ class Tokens(Out):
 
 
 class Generated(Out):
-    """How something was written. Nothing is stored: send it on to keep it."""
+    """How something was written. To keep it, send it on."""
 
     generator: Annotated[
         Literal["model", "builtin"],
@@ -151,6 +159,7 @@ class GeneratedCrew(Generated):
     tasks: list[JsonObject]
     agents_yaml: dict[str, Any]
     tasks_yaml: dict[str, Any]
+    crew_id: Annotated[str | None, Field(description="Of the stored crew; null: not stored.")]
 
 
 class GeneratedWorkflow(Generated):

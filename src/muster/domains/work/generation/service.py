@@ -126,6 +126,7 @@ class Generator:
             **crew,
             agents_yaml=by_key(crew["agents"]),
             tasks_yaml=by_key(crew["tasks"]),
+            crew_id=None,
             **writing.told(),
         )
 

@@ -12,6 +12,7 @@ from muster.domains.work.plans.expressions import (
 )
 from muster.domains.work.plans.freezing import Freezer, Shelf, Stored
 from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable, WorkflowSpec
+from muster.domains.work.plans.scope import node_key
 from muster.domains.work.plans.starting import Launcher, Target, TargetKind
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
 from muster.domains.work.plans.work import PLAN_KINDS, PlanSegment
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "holds",
     "names_of",
+    "node_key",
     "render",
     "task_names",
     "template_expressions",

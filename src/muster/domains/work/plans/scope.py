@@ -64,3 +64,8 @@ class Scope:
             "templates": templates,
             "last": self.last,
         }
+
+
+def node_key(name: str) -> str:
+    """Return the key of the step of a node's first visit; what else it leaves begins with it."""
+    return Scope({}).key(name)

@@ -4,13 +4,18 @@ from muster.domains.work.tasks.errors import (
     TaskAmbiguous,
     TaskAtWork,
     TaskEnded,
+    TaskLeased,
+    TaskNotForWorker,
     TaskNotFound,
+    TaskNotLeased,
     TaskNotReady,
 )
 from muster.domains.work.tasks.following import follow_run
+from muster.domains.work.tasks.leasing import TaskLeases, return_lapsed
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.queue import TaskQueue
 from muster.domains.work.tasks.repository import TaskRepository, find_task
+from muster.domains.work.tasks.schemas import TaskOut
 from muster.domains.work.tasks.service import TaskService
 from muster.domains.work.tasks.spec import spec_of
 from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
@@ -20,8 +25,13 @@ __all__ = [
     "TaskAmbiguous",
     "TaskAtWork",
     "TaskEnded",
+    "TaskLeased",
+    "TaskLeases",
+    "TaskNotForWorker",
     "TaskNotFound",
+    "TaskNotLeased",
     "TaskNotReady",
+    "TaskOut",
     "TaskPriority",
     "TaskQueue",
     "TaskRepository",
@@ -29,5 +39,6 @@ __all__ = [
     "TaskStatus",
     "find_task",
     "follow_run",
+    "return_lapsed",
     "spec_of",
 ]

@@ -19,6 +19,18 @@ class TaskAtWork(Conflict):
     code, title = "task_at_work", "A run of the task is under way; cancel it first"
 
 
+class TaskNotForWorker(Conflict):
+    code, title = "task_not_for_worker", "No agent of this worker is to do the task"
+
+
+class TaskLeased(Conflict):
+    code, title = "task_leased", "Another worker has the task; take another task"
+
+
+class TaskNotLeased(Conflict):
+    code, title = "task_not_leased", "The worker does not have the task; claim it first"
+
+
 class TaskEnded(Conflict):
     code, title = "task_ended", "The task has ended and cannot be cancelled any more"
 

@@ -52,6 +52,13 @@ class TaskWaiting(TaskRunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReturned(TaskEvent):
+    type: ClassVar[str] = "task.returned"
+    worker_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCompleted(TaskRunEvent):
     type: ClassVar[str] = "task.completed"
 

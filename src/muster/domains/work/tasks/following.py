@@ -82,8 +82,7 @@ async def follow_run(
     elif wanted is TaskStatus.RUNNING:
         started(session, caller, task)
     elif wanted is TaskStatus.COMPLETED:
-        _end(task, wanted, result=result)
-        events.record(session, caller, TaskCompleted(**facts_of(task), run_id=run_id))
+        completed(session, caller, task, result)
     elif wanted is TaskStatus.FAILED:
         failed(session, caller, task, error or {"code": status}, result=result)
     elif task.status != wanted:
@@ -115,8 +114,14 @@ def started(session: AsyncSession, caller: Caller, task: Task) -> None:
     if task.status != TaskStatus.WAITING:
         task.started_at = clock.now()
     task.status, task.completed_at = TaskStatus.RUNNING.value, None
-    task.result, task.error = None, None
+    task.result, task.error, task.worker_id = None, None, None
     events.record(session, caller, TaskStarted(**facts_of(task), run_id=task.last_run_id))
+
+
+def completed(session: AsyncSession, caller: Caller, task: Task, result: Any) -> None:
+    """Let a task have come to its result."""
+    _end(task, TaskStatus.COMPLETED, result=result)
+    events.record(session, caller, TaskCompleted(**facts_of(task), run_id=task.last_run_id))
 
 
 def failed(
@@ -172,6 +177,7 @@ def _end(
     task: Task, status: TaskStatus, *, result: Any = None, error: dict[str, Any] | None = None
 ) -> None:
     task.status, task.completed_at, task.claimed_at = status.value, clock.now(), None
+    task.lease_s, task.lease_until = None, None
     task.result, task.error = result, error
 
 

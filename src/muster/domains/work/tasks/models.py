@@ -11,6 +11,7 @@ from muster.kernel import clock
 from muster.kernel.db import Json, ProjectRecord, UTCDateTime
 
 _CLAIMED = text("claimed_at IS NOT NULL")
+_LEASED = text("lease_until IS NOT NULL")
 
 
 class Task(ProjectRecord):
@@ -21,7 +22,8 @@ class Task(ProjectRecord):
     `kept` holds what clients get back as they gave it and no run reads. `claimed_at` is set from
     the moment the run `last_run_id` is decided on until that run begins, or is ended because the
     task was cancelled before; with it are kept the inputs and the model that were given for this
-    run. `acting_*` is for whom the queue starts it: who made, changed or ran the task last.
+    run. `lease_until` is set while a worker node does the task, `worker_id` is the one that had it
+    last. `acting_*` is for whom the queue starts it: who made, changed or ran the task last.
     """
 
     __tablename__ = "tasks"
@@ -31,6 +33,9 @@ class Task(ProjectRecord):
         Index("ix_tasks_agent_id_status", "agent_id", "status"),
         Index(
             "ix_tasks_claimed_at", "claimed_at", sqlite_where=_CLAIMED, postgresql_where=_CLAIMED
+        ),
+        Index(
+            "ix_tasks_lease_until", "lease_until", sqlite_where=_LEASED, postgresql_where=_LEASED
         ),
     )
 
@@ -56,6 +61,9 @@ class Task(ProjectRecord):
     claimed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     run_inputs: Mapped[dict[str, Any] | None] = mapped_column(Json)
     run_model: Mapped[str | None] = mapped_column(String(255))
+    worker_id: Mapped[str | None] = mapped_column(String(36))
+    lease_s: Mapped[int | None]
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     acting_user_id: Mapped[str] = mapped_column(String(64))
     acting_key_id: Mapped[str | None] = mapped_column(String(64))

@@ -47,6 +47,8 @@ def present(
             "output": task.result,
             "error": task.error,
             "last_run_id": task.last_run_id,
+            "worker_id": task.worker_id,
+            "lease_until": task.lease_until,
             "created_by": task.created_by_id,
             "created_by_name": task.created_by_name,
             "started_at": task.started_at,

@@ -19,6 +19,8 @@ _SHOWN_ONLY = {
     "output",
     "error",
     "last_run_id",
+    "worker_id",
+    "lease_until",
     "created_by",
     "created_by_name",
     "created_at",
@@ -145,6 +147,12 @@ class TaskOut(Out):
     error: dict[str, Any] | None
     last_run_id: Annotated[
         str | None, Field(description="Its last run; GET /executions/{id} has all about it.")
+    ]
+    worker_id: Annotated[
+        str | None, Field(description="The worker node that does it, or did it last.")
+    ]
+    lease_until: Annotated[
+        UtcTime | None, Field(description="Until when that worker has it, while it does.")
     ]
     created_by: str
     created_by_name: str

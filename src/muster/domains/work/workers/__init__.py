@@ -1,4 +1,4 @@
-"""Worker nodes: machines of the user's own that offer to do the work of agents."""
+"""Worker nodes: machines of the user's own that take the tasks of agents, and do them."""
 
 from muster.domains.work.workers.errors import WorkerNotFound
 from muster.domains.work.workers.models import WorkerNode

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.tasks import TaskLeases
 from muster.domains.work.workers.events import (
     WorkerApproved,
     WorkerDeleted,
@@ -39,6 +40,8 @@ class WorkerApprovals:
             row.decided_by_id = self._caller.key_id or self._caller.id
             await self._session.flush()
             kind = WorkerApproved if body.is_approved else WorkerRejected
+            if not body.is_approved:
+                await self._give_back(row, "The worker was rejected")
             self._tell(row, kind(worker_id=row.id, name=row.name, group=group))
         agents = await agents_of(self._session, [row])
         return WorkerOut.of(row, agents.get(row.id, 0))
@@ -46,10 +49,17 @@ class WorkerApprovals:
     async def delete(self, worker_id: str) -> None:
         """Forget a worker of any project."""
         row = await held_anywhere(self._session, worker_id)
+        await self._give_back(row, "The worker was deleted")
         await self._session.delete(row)
         await self._session.flush()
         self._tell(row, WorkerDeleted(worker_id=row.id, name=row.name))
 
+    async def _give_back(self, row: WorkerNode, reason: str) -> None:
+        await TaskLeases(self._session, self._there(row)).give_back(row.id, reason)
+
     def _tell(self, row: WorkerNode, fact: WorkerEvent) -> None:
-        # It concerns the worker's project, in whichever the admin works at the moment.
-        events.record(self._session, replace(self._caller, project_id=row.project_id), fact)
+        events.record(self._session, self._there(row), fact)
+
+    def _there(self, row: WorkerNode) -> Caller:
+        """Return the caller in the worker's project, in whichever the admin works at the moment."""
+        return replace(self._caller, project_id=row.project_id)

@@ -45,6 +45,13 @@ class WorkerDeleted(WorkerEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTaskClaimed(WorkerEvent):
+    type: ClassVar[str] = "worker.task_claimed"
+    task_id: str
+    lease_until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOnline(WorkerEvent):
     type: ClassVar[str] = "worker.online"
 

@@ -51,6 +51,11 @@ class WorkerNode(ProjectRecord):
         return (moment or clock.now()) - self.heartbeat_at <= ONLINE_FOR
 
     @property
+    def bound_as(self) -> list[str]:
+        """Return what agents that are bound to the worker have as their `worker_id`."""
+        return [self.id, *([self.group] if self.group else [])]
+
+    @property
     def approval_status(self) -> str:
         """Return pending, approved or rejected."""
         if self.is_approved is None:

@@ -76,10 +76,11 @@ class WorkerRepository(Repository[WorkerNode]):
             .where(WorkerNode.project_id == self.project_id)
             .where(online(moment), WorkerNode.is_approved.is_(True))
         )
+        groups = workers.with_only_columns(WorkerNode.group).where(WorkerNode.group.is_not(None))
         statement = select(func.count(Agent.id)).where(
             Agent.project_id == self.project_id,
             Agent.deleted_at.is_(None),
-            _BOUND_TO.in_(workers),
+            or_(_BOUND_TO.in_(workers), _BOUND_TO.in_(groups)),
         )
         return await self.session.scalar(statement) or 0
 
@@ -132,12 +133,13 @@ async def held_anywhere(session: AsyncSession, worker_id: str) -> WorkerNode:
 
 
 async def agents_of(session: AsyncSession, workers: Sequence[WorkerNode]) -> dict[str, int]:
-    """Count the agents that are bound to each worker, in the worker's project."""
+    """Count the agents that are bound to each worker or its group, in the worker's project."""
     if not workers:
         return {}
+    bound = or_(WorkerNode.id == _BOUND_TO, WorkerNode.group == _BOUND_TO)
     statement = (
         select(WorkerNode.id, func.count(Agent.id))
-        .join(Agent, and_(WorkerNode.id == _BOUND_TO, Agent.project_id == WorkerNode.project_id))
+        .join(Agent, and_(bound, Agent.project_id == WorkerNode.project_id))
         .where(WorkerNode.id.in_([worker.id for worker in workers]), Agent.deleted_at.is_(None))
         .group_by(WorkerNode.id)
     )

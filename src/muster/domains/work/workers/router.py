@@ -4,17 +4,30 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from muster.domains.work.workers.errors import WorkerNameTaken, WorkerNotFound
+from muster.domains.work.tasks import (
+    TaskAtWork,
+    TaskEnded,
+    TaskLeased,
+    TaskNotForWorker,
+    TaskNotFound,
+    TaskNotLeased,
+    TaskNotReady,
+    TaskOut,
+)
+from muster.domains.work.workers.errors import WorkerNameTaken, WorkerNotFound, WorkerNotReady
 from muster.domains.work.workers.schemas import (
     FleetOverview,
     Heartbeat,
     RegisteredWorker,
+    TaskClaim,
+    TaskResult,
     UtilizationPage,
     WorkerList,
     WorkerOut,
     WorkerRegister,
 )
 from muster.domains.work.workers.service import WorkerService
+from muster.domains.work.workers.tasks import WorkerTasks
 from muster.kernel.http import Reading, Router, Writing, problems
 from muster.kernel.paging import ListParams, Page, Rows
 from muster.platform.access import Caller, Scope, requires
@@ -34,8 +47,18 @@ async def _writer(caller: CanWrite, session: Writing) -> WorkerService:
     return WorkerService(session, caller)
 
 
+async def _tasks_reader(caller: CanWrite, session: Reading) -> WorkerTasks:
+    return WorkerTasks(session, caller)
+
+
+async def _tasks_writer(caller: CanWrite, session: Writing) -> WorkerTasks:
+    return WorkerTasks(session, caller)
+
+
 Reader = Annotated[WorkerService, Depends(_reader)]
 Writer = Annotated[WorkerService, Depends(_writer)]
+TasksRead = Annotated[WorkerTasks, Depends(_tasks_reader)]
+TasksWrite = Annotated[WorkerTasks, Depends(_tasks_writer)]
 
 
 @router.get("", response_model=Page[WorkerOut])
@@ -75,6 +98,57 @@ async def send_worker_heartbeat(
     `approval_status` in the answer tells the worker whether it may take work.
     """
     return await workers.heartbeat(worker_id, body or Heartbeat())
+
+
+@router.get(
+    "/{worker_id}/tasks",
+    response_model=Page[TaskOut],
+    responses=problems(WorkerNotFound, WorkerNotReady),
+)
+async def list_worker_tasks(
+    tasks: TasksRead, worker_id: str, params: Annotated[ListParams, Query()]
+) -> Rows[TaskOut]:
+    """List the tasks that a worker may claim: by priority, deadline and age.
+
+    They are the pending tasks of started agents whose `worker_id` is the id of this worker or the
+    name of its group. A worker that is not approved, or is offline, gets a 409.
+    """
+    return await tasks.pending(worker_id, params)
+
+
+@router.post(
+    "/{worker_id}/tasks/{task_id}/claim",
+    responses=problems(
+        WorkerNotFound,
+        WorkerNotReady,
+        TaskNotFound,
+        TaskNotForWorker,
+        TaskLeased,
+        TaskAtWork,
+        TaskEnded,
+        TaskNotReady,
+    ),
+)
+async def claim_worker_task(
+    tasks: TasksWrite, worker_id: str, task_id: str, body: TaskClaim | None = None
+) -> TaskOut:
+    """Take a task for a worker, until `lease_until`; claimed again by the same worker, for longer.
+
+    Of several workers that claim a task one gets it, the others get a 409. A task whose lease
+    lapses is pending again; every heartbeat renews all leases of the worker.
+    """
+    return await tasks.claim(worker_id, task_id, (body or TaskClaim()).lease_s)
+
+
+@router.post(
+    "/{worker_id}/tasks/{task_id}/result",
+    responses=problems(WorkerNotFound, WorkerNotReady, TaskNotFound, TaskNotLeased),
+)
+async def report_worker_task(
+    tasks: TasksWrite, worker_id: str, task_id: str, body: TaskResult
+) -> TaskOut:
+    """Report what became of a task; only the worker that has it may, while its lease lasts."""
+    return await tasks.report(worker_id, task_id, body)
 
 
 @router.delete("/{worker_id}", status_code=204, responses=problems(WorkerNotFound))

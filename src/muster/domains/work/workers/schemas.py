@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from muster.domains.work.workers.models import WorkerNode
 from muster.kernel.paging import ListParams, Page
@@ -53,6 +53,39 @@ class Heartbeat(In):
     cpu_usage_percent: Annotated[Percent | None, Field(examples=[12.5])] = None
     memory_usage_percent: Percent | None = None
     disk_usage_percent: Percent | None = None
+
+
+class TaskClaim(In):
+    """For how long a worker takes a task."""
+
+    lease_s: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600,
+            description="Seconds; each heartbeat lets it last as long again.",
+            examples=[300],
+        ),
+    ] = 300
+
+
+class TaskResult(In):
+    """What became of a task."""
+
+    status: Annotated[Literal["completed", "failed"], Field(examples=["completed"])]
+    result: Annotated[
+        Any, Field(description="What it came to.", examples=["Three sources agree."])
+    ] = None
+    error: Annotated[
+        str | dict[str, Any] | None,
+        Field(description="Why it failed: a text, or an object with `code` and `message`."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.status == "completed" and self.error is not None:
+            raise ValueError("a completed task has no error; leave it out")
+        return self
 
 
 class WorkerApproval(In):

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.tasks import TaskLeases
 from muster.domains.work.workers.errors import WorkerNameTaken
 from muster.domains.work.workers.events import (
     WorkerDeleted,
@@ -81,11 +82,13 @@ class WorkerService:
         if comes:
             fact = WorkerOnline(worker_id=row.id, name=row.name)
             events.record(self._session, self._caller, fact)
+        await TaskLeases(self._session, self._caller).renew(row.id)
         return await self._shown(row)
 
     async def delete(self, worker_id: str) -> None:
         """Forget a worker; agents that are bound to it stay, and name one that is not there."""
         row = await self._workers.held(worker_id)
+        await TaskLeases(self._session, self._caller).give_back(row.id, "The worker was deleted")
         await self._workers.delete(row)
         fact = WorkerDeleted(worker_id=row.id, name=row.name)
         events.record(self._session, self._caller, fact)

@@ -1,9 +1,10 @@
-"""The watch: tells of workers whose heart has stopped."""
+"""The watch: tells of workers whose heart has stopped, and puts back what they had."""
 
 import asyncio
 
 from sqlalchemy import select
 
+from muster.domains.work.tasks import return_lapsed
 from muster.domains.work.workers.events import WorkerOffline
 from muster.domains.work.workers.models import ONLINE_FOR, WorkerNode
 from muster.kernel import clock
@@ -37,7 +38,11 @@ class WorkerWatch:
             await asyncio.sleep(_INTERVAL_S)
 
     async def once(self) -> int:
-        """Tell of every worker that went offline; returns of how many this process has told."""
+        """Tell of every worker that went offline, and put back the tasks whose lease has lapsed.
+
+        Returns of how many workers this process has told.
+        """
+        await return_lapsed(self._database)
         silent = (
             select(WorkerNode.id)
             .where(WorkerNode.told_online.is_(True))

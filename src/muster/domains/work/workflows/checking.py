@@ -1,4 +1,4 @@
-"""Whether what a workflow refers to is there: its agents, tools, models and other workflows."""
+"""Whether what a workflow refers to is there: agents, tools, models, crews, other workflows."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.work.crews import Crew
 from muster.domains.work.plans import WorkflowSpec
 from muster.domains.work.workflows.needs import references_of
 from muster.domains.work.workflows.notations import Read
@@ -62,6 +63,8 @@ class References:
                 Agent.project_id == project_id, Agent.deleted_at.is_(None)
             )
             agents = {name for row in await session.execute(query) for name in row if name}
+            stored = select(Crew.id, Crew.name).where(Crew.project_id == project_id)
+            crews = {name for row in await session.execute(stored) for name in row}
             workflows = await names_of_workflows(session, project_id)
         unusable: dict[str, str] = {}
         tools = {
@@ -76,6 +79,7 @@ class References:
             agents=agents,
             tools=tools | named["tool"],
             models=named["model"],
+            crews=crews,
             workflows=workflows,
             unusable=unusable,
         )

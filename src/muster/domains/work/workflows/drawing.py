@@ -1,12 +1,13 @@
 """Pictures of workflows and crews, as SVG."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
-from muster.domains.work.plans import CrewSpec
+from muster.domains.work.plans import CrewSpec, TaskSpec, WorkflowSpec
 from muster.domains.work.workflows.gathering import Box, Edge, Graph, gather, gather_crew
 from muster.domains.work.workflows.layout import HEIGHT, MARGIN, WIDTH, Layout, lay_out
 from muster.domains.work.workflows.notations import ALIASES
@@ -93,6 +94,39 @@ def draw_crew(
 ) -> str:
     """Return a picture of a crew: its tasks, their agents, and what is context of what."""
     return _Picture(gather_crew(spec), theme, states or {}, fill=_TASK).svg("Crew")
+
+
+def draw_plan(
+    plan: WorkflowSpec,
+    agents: Mapping[str, str],
+    *,
+    theme: ThemeName = "dark",
+    states: Mapping[str, str],
+) -> str:
+    """Return a picture of a plan at work; in that of a crew each task has its agent below it.
+
+    Args:
+        plan: The plan.
+        agents: Names of the agents, by how tasks name them.
+        theme: Colours of the background.
+        states: By the name of a node, how far the run is with it.
+    """
+    graph = gather({**plan.model_dump(mode="json", exclude_defaults=True), "mode": plan.mode})
+    tasks = {node.name: node.task for node in plan.nodes if isinstance(node.task, TaskSpec)}
+    if len(tasks) < len(plan.nodes):
+        return _Picture(graph, theme, states).svg("Plan")
+    taken = Counter([*(node.name for node in plan.nodes), *(t.name for t in tasks.values())])
+    shown = dict(states)
+    for index, box in enumerate(graph.boxes):
+        task = tasks.get(box.name)
+        if task is None:
+            continue
+        # Stored tasks have an id for a name; two that are called the same could not be told apart.
+        name = task.name if task.name and taken[task.name] == 1 else box.name
+        agent = agents.get(task.agent or "", task.agent) or "manager's choice"
+        graph.boxes[index] = Box(name, agent)
+        shown[name] = states.get(box.name, "")
+    return _Picture(graph, theme, shown, fill=_TASK).svg("Plan")
 
 
 class _Picture:

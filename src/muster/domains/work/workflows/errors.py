@@ -31,6 +31,10 @@ class WorkflowVersionNotFound(NotFound):
     code, title = "workflow_version_not_found", "The workflow has no such version"
 
 
+class ExecutionWithoutPlan(Conflict):
+    code, title = "execution_without_plan", "The execution has no plan"
+
+
 class StepNotFound(NotFound):
     code, title = "step_not_found", "The workflow has no such step"
 
