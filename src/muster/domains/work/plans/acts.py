@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,9 +77,9 @@ class NodeActs:
             if done.status is StepStatus.ERROR:
                 raise Failed(done.output["value"], done.output["follow"])
             output: Any = done.output
-            if node.type in {"input", "transform"} and isinstance(output, dict):
-                scope.variables.update(cast("dict[str, Any]", output))
-            return cast("Any", output)
+            if node.type == "input" or node.assign:
+                scope.variables.update(output)
+            return output
         if self._memory.stop_requested:
             raise StopAsked
         act = self._acts.get(node.type)
@@ -275,8 +275,14 @@ class NodeActs:
             call=ToolCall(id=key, name=tools[0].name, arguments=arguments),
             tool=tools[0],
         )
-        async with asyncio.timeout(node.timeout_s):
-            outcome = await self._steps.act(use)
+        bound = asyncio.timeout(node.timeout_s)
+        try:
+            async with bound:
+                outcome = await self._steps.act(use)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise NodeFailed(f"It did not end within {node.timeout_s:g} seconds.") from None
         if outcome.is_error:
             told: Any = outcome.content
             text = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else None
@@ -342,8 +348,8 @@ class NodeActs:
             )
         if not decided.approved:
             raise Refused(rejected(decided))
-        given = {v.name: None for v in missing} | (decided.arguments or {})
-        scope.variables.update(given)
+        given = decided.arguments or {}
+        scope.variables.update({v.name: given.get(v.name) for v in missing})
         return {v.name: scope.variables[v.name] for v in node.variables}, ()
 
     async def _delay(self, node: NodeSpec, scope: Scope, key: str) -> Done:
@@ -376,11 +382,11 @@ class NodeActs:
         text = str(self._rendered(node.until, scope))
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            if moment.tzinfo is None:
+                raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise NodeFailed(f"{text!r} is no moment: give ISO 8601 with a zone.") from None
-        if moment.tzinfo is None:
-            raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
-        return moment
 
 
 def _as_prompt(given: Mapping[str, Any], scope: Scope) -> str:
