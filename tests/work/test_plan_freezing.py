@@ -91,7 +91,7 @@ async def test_all_that_a_crew_lacks_is_told_at_once(freeze: Any) -> None:
     assert set(found) == {
         "agents.ghost",
         "agents.mute.llm",
-        "agents.handy.tools",
+        "agents.handy.tools.no",
         "tasks.silent",
         "tasks.idle.agent",
         "tasks.lost.agent",
@@ -204,8 +204,8 @@ async def test_all_that_a_workflow_lacks_is_told_at_once(freeze: Any) -> None:
         "nodes.crew",
         "nodes.sub",
         "nodes.named",
-        "nodes.void",
-        "tasks.idle.agent",
+        "nodes.void.task",
+        "nodes.idle.agent",
     }
 
 
@@ -220,7 +220,7 @@ async def test_agents_of_nodes(freeze: Any, people: People) -> None:
             "model": "builtin/extractive",
             "max_steps": 3,
             "output_schema": schema,
-            "tools": ["date_time"],
+            "tools": ["read_file"],
         },
         {"name": "own", "type": "agent", "tools": ["calculator"], "model": MODEL},
         {"name": "plain", "type": "llm", "tools": ["calculator"], "agent": "Ada"},
@@ -231,7 +231,7 @@ async def test_agents_of_nodes(freeze: Any, people: People) -> None:
     agents = frozen["agents"]
     asked = agents["ask"]
     assert (asked["agent_id"], asked["model"]) == (ada["id"], "builtin/extractive")
-    assert asked["agent"]["tools"] == ["calculator", "date_time"]
+    assert asked["agent"]["tools"] == ["calculator", "read_file"]
     assert (asked["agent"]["max_iter"], asked["agent"]["output_schema"]) == (3, schema)
     assert agents["own"]["agent"]["tools"] == ["calculator"]
     assert (agents["plain"]["agent"]["tools"], agents["plain"]["agent_id"]) == ([], None)
@@ -266,8 +266,15 @@ async def test_crews_and_workflows_within_each_other(freeze: Any) -> None:
 
 
 async def test_a_workflow_that_names_itself(freeze: Any) -> None:
-    with pytest.raises(PlanNotReady, match="5 levels deep"):
+    with pytest.raises(PlanNotReady, match="over myself contains itself"):
         await freeze(myself=nested("myself")).workflow(nested("myself"))
-    wide = flow(*[{"name": f"n{i}", "type": "subworkflow", "workflow": "wide"} for i in range(20)])
-    with pytest.raises(PlanNotReady, match="itself|levels deep"):
-        await freeze(wide=wide).workflow(wide)
+
+
+async def test_what_contains_more_and_more(freeze: Any) -> None:
+    def many(name: str) -> WorkflowSpec:
+        nodes = [{"name": f"n{i}", "type": "subworkflow", "workflow": name} for i in range(20)]
+        return flow(*nodes)
+
+    stored = {"a": many("b"), "b": many("c"), "c": flow({"name": "say", "type": "output"})}
+    with pytest.raises(PlanNotReady, match="may contain 200"):
+        await freeze(**stored).workflow(many("a"))
