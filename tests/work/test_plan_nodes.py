@@ -1,5 +1,7 @@
 """What each type of node does, and how it refuses."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -275,29 +277,46 @@ async def test_retries_wait(working: Muster, people: People, scripted: ScriptedS
     assert len(scripted.calls) == 3
 
 
-@pytest.mark.parametrize("kind", ["llm", "tool", "task", "subplan"])
-async def test_limits_of_time(
-    working: Muster, people: People, scripted: ScriptedServer, kind: str
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """The address of a server that never answers."""
+    over = asyncio.Event()
+
+    async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(keep, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}/"
+        over.set()
+
+
+async def test_the_limit_of_an_agent(
+    working: Muster, people: People, scripted: ScriptedServer
 ) -> None:
     scripted.script = Script(select="call", replies=[Reply(hang=True)])
-    nodes: dict[str, dict[str, Any]] = {
-        "llm": {"type": "llm", "prompt": "x", "timeout_s": 0.5},
-        "tool": {
-            "type": "tool",
-            "tool": "web_fetch",
-            "arguments": {"url": f"{scripted.base_url}/chat/completions", "method": "POST"},
-            "timeout_s": 0.5,
-        },
-    }
-    if kind in nodes:
-        run = await came(working, people, alone(**nodes[kind], on_error="told"))
-        assert run["status"] == "completed", run
-        assert "0.5 seconds" in run["result"] or "limit of 1 seconds" in run["result"]
-        return
-    spec: Any = crew(task("write", timeout_s=0.5))
-    run = await came(working, people, spec)
+    node = {"type": "llm", "prompt": "x", "timeout_s": 0.5, "on_error": "told"}
+    run = await came(working, people, alone(**node))
+    assert run["status"] == "completed", run
+    assert "limit of 1 seconds" in run["result"]
+
+
+async def test_the_limit_of_a_task(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="call", replies=[Reply(hang=True)])
+    run = await came(working, people, crew(task("write", timeout_s=0.5)))
     assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
     assert "limit of 1 seconds" in run["error"]["message"]
+
+
+async def test_the_limit_of_a_tool(working: Muster, people: People, silent: str) -> None:
+    node = {"type": "tool", "tool": "fetch_page", "arguments": {"url": silent}, "timeout_s": 0.3}
+    run = await came(working, people, alone(**node, on_error="told"))
+    assert run["result"] == "It did not end within 0.3 seconds.", run
+    run = await came(working, people, alone(**node))
+    assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,8 @@ class Freezer:
             where = f"tasks.{node.name}"
             await self._task(where, node.task, members, agents, needs_agent=not hierarchical)
         manager = await self._manager(crew, members) if hierarchical else None
-        return self._frozen(
-            plan, agents, {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
-        )
+        more = {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
+        return self._frozen(plan, agents, more)
 
     async def task(self, task: TaskSpec) -> dict[str, Any]:
         """Return the frozen plan of a task by itself."""
@@ -105,9 +104,8 @@ class Freezer:
     ) -> dict[str, Any]:
         if self.issues:
             missing = "; ".join(issue["message"] for issue in self.issues)
-            raise PlanNotReady(
-                f"{plan.name} cannot run yet: {missing}", details={"issues": self.issues}
-            )
+            text = f"{plan.name} cannot run yet: {missing}"
+            raise PlanNotReady(text, details={"issues": self.issues})
         return {
             # What a run of no agent is judged by, and shown as.
             "agent": {"name": plan.name, "kind": "platform"},
