@@ -11,7 +11,7 @@ from muster.kernel.ids import new_id
 from muster.platform.access import Caller
 from tests.support.model_server import Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import make_agent, until
+from tests.work.driving import make_agent, open_approval, until
 from tests.work.plan_setting import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -85,3 +85,27 @@ async def test_nodes_that_wait_for_each_other(people: People) -> None:
     assert started.status_code == 201, started.text
     run = await until(people.viewer, started.json()["execution_id"])
     assert (run["status"], run["error"]["code"]) == ("failed", "plan_invalid")
+
+
+async def test_workflows_within_workflows(people: People) -> None:
+    made = await people.editor.post("/workflows", json=WORKFLOW)
+    assert made.status_code == 201, made.text
+    inner = {"name": "inner", "type": "subworkflow", "workflow": "Echo", "timeout_s": 60}
+    gate = {"name": "gate", "type": "approval", "next": "again"}
+    bad = {"name": "bad", "type": "transform", "assign": {"x": "nothing"}, "fallback": 0}
+    outer = {
+        "name": "Outer",
+        "nodes": [
+            {**bad, "next": "inner"},
+            {**inner, "inputs": {"what": "this"}, "output": "first", "next": "gate"},
+            gate,
+            {**inner, "name": "again", "inputs": {"what": "{{ first }} again"}},
+        ],
+    }
+    started = await people.owner.post("/executions", json={"workflow": outer})
+    assert started.status_code == 201, started.text
+    run_id = started.json()["execution_id"]
+    asked = await open_approval(people.owner, run_id)
+    await people.owner.post(f"/approvals/{asked['id']}/approve", json={})
+    run = await until(people.owner, run_id)
+    assert (run["status"], run["result"]) == ("completed", "this again"), run
