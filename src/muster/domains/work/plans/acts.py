@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,8 +36,8 @@ _SLEEPS_HERE_S = 3.0
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 _JSON_TYPES = {"text": "string", "number": "number", "boolean": "boolean"}
 
-Done = tuple[Any, Sequence[Run]]
-"""A node's result, and the runs that it took."""
+Act = Callable[[NodeSpec, Scope, str, list[Run]], Awaitable[Any]]
+"""Returns a node's result; adds the runs that it took, those that failed too."""
 
 
 class NodeActs:
@@ -52,7 +52,7 @@ class NodeActs:
             Limits(max_iter=1_000_000, max_rpm=None, max_execution_time_s=None),
             workspace,
         )
-        self._acts: dict[str, Callable[[NodeSpec, Scope, str], Awaitable[Done]]] = {
+        self._acts: dict[str, Act] = {
             "start": self._pass,
             "end": self._end,
             "output": self._output,
@@ -77,9 +77,9 @@ class NodeActs:
             if done.status is StepStatus.ERROR:
                 raise Failed(done.output["value"], done.output["follow"])
             output: Any = done.output
-            if node.type in {"input", "transform"} and isinstance(output, dict):
-                scope.variables.update(cast("dict[str, Any]", output))
-            return cast("Any", output)
+            if node.type == "input" or node.assign:
+                scope.variables.update(output)
+            return output
         if self._memory.stop_requested:
             raise StopAsked
         act = self._acts.get(node.type)
@@ -89,38 +89,48 @@ class NodeActs:
 
     async def _tried(
         self,
-        act: Callable[[NodeSpec, Scope, str], Awaitable[Done]],
+        act: Act,
         node: NodeSpec,
         scope: Scope,
         key: str,
     ) -> Any:
         started = clock.now()
+        runs: list[Run] = []
         for attempt in range(node.retry.attempts + 1):
             if attempt:
                 wait = node.retry.wait_s * node.retry.backoff ** (attempt - 1)
                 await asyncio.sleep(min(wait, 3_600))
             try:
-                value, runs = await act(node, scope, f"{key}+{attempt + 1}" if attempt else key)
+                tried = f"{key}+{attempt + 1}" if attempt else key
+                value = await act(node, scope, tried, runs)
             except AppError as error:
                 if attempt < node.retry.attempts:
                     continue
-                return await self._failed(node, key, started, error)
+                return await self._failed(node, key, started, error, runs)
             if node.type != "tool":  # what a tool answered is a step already
                 await self._append(node, key, started, StepStatus.OK, value, runs)
             return value
         raise AssertionError(node.name)
 
-    async def _failed(self, node: NodeSpec, key: str, started: datetime, error: AppError) -> Any:
+    async def _failed(
+        self,
+        node: NodeSpec,
+        key: str,
+        started: datetime,
+        error: AppError,
+        runs: Sequence[Run],
+    ) -> Any:
         handled = node.fallback is not None or node.on_error is not None
         told = {"code": error.code, "message": error.detail}
         if not handled:
-            # Not under the node's own key: a run that is taken up again tries it again.
+            # Not under the node's own key: a run that is taken up again tries it again. The runs
+            # that it took go on then, and count when they have come to something.
             await self._append(node, f"x{key}", started, StepStatus.ERROR, None, (), told)
             raise NodeFailed(f"{node.name}: {error.detail}")
         value = node.fallback if node.fallback is not None else {"error": told}
         follow = node.on_error if node.fallback is None else None
         output = {"value": value, "follow": follow}
-        await self._append(node, key, started, StepStatus.ERROR, output, (), told)
+        await self._append(node, key, started, StepStatus.ERROR, output, runs, told)
         raise Failed(value, follow)
 
     async def _append(
@@ -164,33 +174,33 @@ class NodeActs:
 
     # -- the ends ---------------------------------------------------------------------------------
 
-    async def _pass(self, node: NodeSpec, scope: Scope, _: str) -> Done:
-        return self._rendered(node.inputs, scope), ()
+    async def _pass(self, node: NodeSpec, scope: Scope, _: str, __: list[Run]) -> Any:
+        return self._rendered(node.inputs, scope)
 
-    async def _end(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+    async def _end(self, node: NodeSpec, scope: Scope, _: str, __: list[Run]) -> Any:
         if node.inputs:
-            return self._rendered(node.inputs, scope), ()
+            return self._rendered(node.inputs, scope)
         if node.output and node.output in scope.variables:
-            return scope.variables[node.output], ()
-        return scope.last, ()
+            return scope.variables[node.output]
+        return scope.last
 
-    async def _output(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+    async def _output(self, node: NodeSpec, scope: Scope, _: str, __: list[Run]) -> Any:
         if node.prompt:
-            return self._rendered(node.prompt, scope), ()
-        return (self._rendered(node.inputs, scope) if node.inputs else scope.last), ()
+            return self._rendered(node.prompt, scope)
+        return self._rendered(node.inputs, scope) if node.inputs else scope.last
 
-    async def _choice(self, node: NodeSpec, scope: Scope, _: str) -> Done:
-        return choose(node, self._names(scope)), ()
+    async def _choice(self, node: NodeSpec, scope: Scope, _: str, __: list[Run]) -> Any:
+        return choose(node, self._names(scope))
 
-    async def _transform(self, node: NodeSpec, scope: Scope, _: str) -> Done:
+    async def _transform(self, node: NodeSpec, scope: Scope, _: str, __: list[Run]) -> Any:
         made = transform(node, self._names(scope))
         if node.assign:
             scope.variables.update(made)
-        return made, ()
+        return made
 
     # -- agents -----------------------------------------------------------------------------------
 
-    async def _agent(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _agent(self, node: NodeSpec, scope: Scope, key: str, runs: list[Run]) -> Any:
         frozen = self._segment.run.snapshot["agents"][node.name]
         given = self._rendered(node.inputs, scope)
         text = self._rendered(node.prompt, scope) if node.prompt else None
@@ -203,9 +213,10 @@ class NodeActs:
             inputs={**scope.variables, **given},
             timeout_s=node.timeout_s,
         )
-        return _result(run), [run]
+        runs.append(run)
+        return _result(run)
 
-    async def _task(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _task(self, node: NodeSpec, scope: Scope, key: str, runs: list[Run]) -> Any:
         assert isinstance(node.task, TaskSpec)  # noqa: S101 - frozen so
         task = node.task
 
@@ -235,10 +246,10 @@ class NodeActs:
             scope.variables,
             scope.results,
         )
-        output, runs = await work.done(key)
+        output = await work.done(key, runs)
         if task.output_file:
             await self._write(task.output_file, output)
-        return output, runs
+        return output
 
     async def _write(self, path: str, output: Any) -> None:
         if not _FILE.fullmatch(path):
@@ -254,15 +265,16 @@ class NodeActs:
         except OSError:
             raise NodeFailed(f"{path} could not be written in the workspace.") from None
 
-    async def _nested(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _nested(self, node: NodeSpec, scope: Scope, key: str, runs: list[Run]) -> Any:
         frozen = self._segment.run.snapshot["plans"][node.name]
         inputs = self._rendered(node.inputs, scope) if node.inputs else dict(scope.variables)
         run = await self._children.plan(frozen, inputs, key, timeout_s=node.timeout_s)
-        return _result(run), [run]
+        runs.append(run)
+        return _result(run)
 
     # -- tools ------------------------------------------------------------------------------------
 
-    async def _tool(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _tool(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
         segment = self._segment
         tools = await segment.parts.tools.bind(segment.run.project_id, [node.tool or ""], {})
         arguments = self._rendered(node.arguments or node.inputs, scope)
@@ -275,17 +287,23 @@ class NodeActs:
             call=ToolCall(id=key, name=tools[0].name, arguments=arguments),
             tool=tools[0],
         )
-        async with asyncio.timeout(node.timeout_s):
-            outcome = await self._steps.act(use)
+        bound = asyncio.timeout(node.timeout_s)
+        try:
+            async with bound:
+                outcome = await self._steps.act(use)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise NodeFailed(f"It did not end within {node.timeout_s:g} seconds.") from None
         if outcome.is_error:
             told: Any = outcome.content
             text = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else None
             raise NodeFailed(str(text or text_of(told)))
-        return outcome.content, ()
+        return outcome.content
 
     # -- waits ------------------------------------------------------------------------------------
 
-    async def _approval(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _approval(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
         decided = self._memory.approval(key, "approval")
         if decided is None:
             subject = {"node": node.name, "inputs": self._rendered(node.inputs, scope)}
@@ -306,12 +324,12 @@ class NodeActs:
             raise Refused(rejected(decided))
         if not decided.approved:
             raise NodeFailed(decided.reason or f"{decided.decided_by} rejected it.")
-        return {"approved": True, "by": decided.decided_by, "reason": decided.reason}, ()
+        return {"approved": True, "by": decided.decided_by, "reason": decided.reason}
 
-    async def _input(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _input(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
         missing = [v for v in node.variables if v.name not in scope.variables]
         if not missing:
-            return {v.name: scope.variables[v.name] for v in node.variables}, ()
+            return {v.name: scope.variables[v.name] for v in node.variables}
         decided = self._memory.approval(key, "input")
         if decided is None:
             schema = {
@@ -342,11 +360,11 @@ class NodeActs:
             )
         if not decided.approved:
             raise Refused(rejected(decided))
-        given = {v.name: None for v in missing} | (decided.arguments or {})
-        scope.variables.update(given)
-        return {v.name: scope.variables[v.name] for v in node.variables}, ()
+        given = decided.arguments or {}
+        scope.variables.update({v.name: given.get(v.name) for v in missing})
+        return {v.name: scope.variables[v.name] for v in node.variables}
 
-    async def _delay(self, node: NodeSpec, scope: Scope, key: str) -> Done:
+    async def _delay(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
         begun = self._memory.finished(f"d{key}")
         if begun is None:
             until = self._until(node, scope)
@@ -368,7 +386,7 @@ class NodeActs:
         if left > _SLEEPS_HERE_S:
             raise Suspended([], wake_at=until)
         await asyncio.sleep(max(left, 0))
-        return {"until": clock.iso(until)}, ()
+        return {"until": clock.iso(until)}
 
     def _until(self, node: NodeSpec, scope: Scope) -> datetime:
         if node.until is None:
@@ -376,11 +394,11 @@ class NodeActs:
         text = str(self._rendered(node.until, scope))
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            if moment.tzinfo is None:
+                raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise NodeFailed(f"{text!r} is no moment: give ISO 8601 with a zone.") from None
-        if moment.tzinfo is None:
-            raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
-        return moment
 
 
 def _as_prompt(given: Mapping[str, Any], scope: Scope) -> str:

@@ -8,8 +8,10 @@ def task_names(tasks: list[TaskSpec]) -> list[str]:
     """Return a name for each task, unique in the crew: its key, else its name, else its number."""
     names: list[str] = []
     for number, task in enumerate(tasks, 1):
-        wanted = (task.key or task.name or f"task_{number}")[:90]
-        names.append(wanted if wanted not in names else f"{wanted}_{number}")
+        wanted = name = (task.key or task.name or f"task_{number}")[:90]
+        while name in names:
+            name, number = f"{wanted}_{number}", number + 1
+        names.append(name)
     return names
 
 
@@ -21,13 +23,17 @@ def compile_crew(crew: CrewSpec) -> WorkflowSpec:
     when it begins.
     """
     names = task_names(crew.tasks)
-    known = _references(crew.tasks, names)
+    known: dict[str, str] = {}
     nodes: list[NodeSpec] = []
     reached: dict[str, list[str]] = {}
     barrier: list[str] = []
     since: list[str] = []
     for name, task in zip(names, crew.tasks, strict=True):
-        context = [known[ref] for ref in task.context if ref in known]
+        # What comes later cannot be context: both would wait for each other.
+        context = list(dict.fromkeys(known[ref] for ref in task.context if ref in known))
+        for reference in (task.key, task.name, name):
+            if reference:
+                known.setdefault(reference, name)
         waits = [*barrier, *([] if task.async_execution else since), *context]
         depends_on = list(dict.fromkeys(waits))
         before = [one for one in names if one in _closure(depends_on, reached)]
@@ -57,15 +63,6 @@ def compile_crew(crew: CrewSpec) -> WorkflowSpec:
         nodes=nodes,
         inputs=crew.inputs,
     )
-
-
-def _references(tasks: list[TaskSpec], names: list[str]) -> dict[str, str]:
-    known: dict[str, str] = {}
-    for task, name in zip(tasks, names, strict=True):
-        for reference in (task.name, task.key, name):
-            if reference:
-                known.setdefault(reference, name)
-    return known
 
 
 def _closure(names: list[str], reached: dict[str, list[str]]) -> set[str]:

@@ -23,6 +23,8 @@ from muster.kernel.errors import AppError
 
 MOST_NESTED = 5
 """How deep crews and workflows may name each other."""
+MOST_PLANS = 200
+"""How many crews and workflows one plan may contain, those within them included."""
 _AGENTS = frozenset({"agent", "llm"})
 
 
@@ -59,8 +61,9 @@ class Freezer:
     shelf: Shelf
     project_id: str
     model: str | None = None
-    depth: int = 0
     model_of_all: str | None = None
+    within: tuple[str, ...] = ()
+    contained: list[str] = field(default_factory=list[str])
     issues: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
     async def crew(self, crew: CrewSpec) -> dict[str, Any]:
@@ -75,11 +78,11 @@ class Freezer:
         hierarchical = crew.process == "hierarchical"
         for node in plan.nodes:
             assert isinstance(node.task, TaskSpec)  # noqa: S101 - compiled so
-            await self._task(node.name, node.task, members, agents, needs_agent=not hierarchical)
+            where = f"tasks.{node.name}"
+            await self._task(where, node.task, members, agents, needs_agent=not hierarchical)
         manager = await self._manager(crew, members) if hierarchical else None
-        return self._frozen(
-            plan, agents, {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
-        )
+        more = {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
+        return self._frozen(plan, agents, more)
 
     async def task(self, task: TaskSpec) -> dict[str, Any]:
         """Return the frozen plan of a task by itself."""
@@ -104,9 +107,8 @@ class Freezer:
     ) -> dict[str, Any]:
         if self.issues:
             missing = "; ".join(issue["message"] for issue in self.issues)
-            raise PlanNotReady(
-                f"{plan.name} cannot run yet: {missing}", details={"issues": self.issues}
-            )
+            text = f"{plan.name} cannot run yet: {missing}"
+            raise PlanNotReady(text, details={"issues": self.issues})
         return {
             # What a run of no agent is judged by, and shown as.
             "agent": {"name": plan.name, "kind": "platform"},
@@ -149,12 +151,12 @@ class Freezer:
         needs_agent: bool,
     ) -> None:
         if not (task.description or task.instructions or task.name):
-            self._lacks(f"tasks.{where}", f"The task {where} says nothing: give a description.")
+            self._lacks(where, f"The task {task.key} says nothing: give a description.")
         if task.agent and task.agent not in agents:
             found = _by_name(members, task.agent)
             if found is None and task.agent not in members:
                 found = await self._stored_agent(
-                    f"tasks.{where}.agent", task.agent, model=self.model_of_all
+                    f"{where}.agent", task.agent, model=self.model_of_all
                 )
             if found is not None:
                 agents[task.agent] = found
@@ -162,11 +164,11 @@ class Freezer:
             if len(members) == 1:
                 task.agent = next(iter(members))
             else:
-                self._lacks(f"tasks.{where}.agent", f"The task {where} has no agent.")
+                self._lacks(f"{where}.agent", f"The task {task.key} has no agent.")
         for tool, problem in await self.shelf.tools.problems(
             self.project_id, task.tools, task.tool_configs
         ):
-            self._lacks(f"tasks.{where}.tools.{tool}", problem)
+            self._lacks(f"{where}.tools.{tool}", problem)
 
     async def _node(
         self,
@@ -179,38 +181,48 @@ class Freezer:
         if node.type in _AGENTS:
             agents[node.name] = await self._node_agent(where, node, workflow)
         elif node.type == "tool":
-            for _, problem in await self.shelf.tools.problems(
-                self.project_id, [node.tool or ""], {}
-            ):
-                self._lacks(f"{where}.tool", problem)
+            await self._tools(where, [node.tool or ""], field_name="tool")
         elif node.type == "task":
             task = node.task
             if isinstance(task, str):
                 task = await self._named(where, self.shelf.stored.task, task)
+            elif task is None:
+                self._lacks(f"{where}.task", f"The node {node.name} names no task.")
             if task is None:
                 return node
             task = task.model_copy(update={"key": node.name, "agent": task.agent or node.agent})
-            await self._task(node.name, task, {}, agents, needs_agent=True)
+            await self._task(where, task, {}, agents, needs_agent=True)
             return node.model_copy(update={"task": task})
         elif node.type in {"crew", "subworkflow"}:
             plans[node.name] = await self._nested(where, node)
         return node
 
     async def _nested(self, where: str, node: NodeSpec) -> dict[str, Any] | None:
-        if self.depth + 1 >= MOST_NESTED:
+        if len(self.within) + 1 >= MOST_NESTED:
             self._lacks(where, f"Crews and workflows may be nested {MOST_NESTED} levels deep.")
             return None
-        inner = Freezer(self.shelf, self.project_id, self.model, self.depth + 1)
+        if len(self.contained) >= MOST_PLANS:
+            self._lacks(where, f"A plan may contain {MOST_PLANS} crews and workflows.")
+            return None
         try:
+            stored, project_id = self.shelf.stored, self.project_id
             if node.type == "crew":
-                crew_id, crew = await self.shelf.stored.crew(self.project_id, node.crew or "")
-                return {"id": crew_id, "kind": "crew", **await inner.crew(crew)}
-            reference = node.workflow or ""
-            workflow_id, workflow = await self.shelf.stored.workflow(self.project_id, reference)
-            return {"id": workflow_id, "kind": "workflow", **await inner.workflow(workflow)}
+                crew_id, crew = await stored.crew(project_id, node.crew or "")
+                return {"id": crew_id, "kind": "crew", **await self._within(crew_id).crew(crew)}
+            workflow_id, workflow = await stored.workflow(project_id, node.workflow or "")
+            if workflow_id in self.within:
+                self._lacks(where, f"{workflow.name} contains itself.")
+                return None
+            frozen = await self._within(workflow_id).workflow(workflow)
+            return {"id": workflow_id, "kind": "workflow", **frozen}
         except AppError as error:
             self._lacks(where, f"{node.name}: {error.detail}")
             return None
+
+    def _within(self, plan_id: str) -> "Freezer":
+        self.contained.append(plan_id)
+        within = (*self.within, plan_id)
+        return Freezer(self.shelf, self.project_id, self.model, within, self.contained)
 
     async def _named(self, where: str, find: Any, reference: str) -> Any:
         try:
@@ -230,6 +242,7 @@ class Freezer:
             changes["max_iter"] = node.max_steps
         if node.type == "agent" and node.agent:
             found = await self._stored_agent(f"{where}.agent", node.agent, model=node.model)
+            await self._tools(where, node.tools)
             if found is not None:
                 tools = [*found["agent"]["tools"], *node.tools]
                 found["agent"] = {**found["agent"], **changes, "tools": tools}
@@ -244,14 +257,17 @@ class Freezer:
         )
         return await self._defined(where, spec, None)
 
+    async def _tools(self, where: str, names: list[str], field_name: str = "tools") -> None:
+        for _, problem in await self.shelf.tools.problems(self.project_id, names, {}):
+            self._lacks(f"{where}.{field_name}", problem)
+
     async def _defined(
         self, where: str, spec: AgentSpec, model: str | None
     ) -> dict[str, Any] | None:
         if not spec.llm:
             spec = spec.model_copy(update={"llm": model or self.model})
-        status = await configuration_status(
-            self.project_id, spec, self.shelf.models, self.shelf.tools
-        )
+        shelf = self.shelf
+        status = await configuration_status(self.project_id, spec, shelf.models, shelf.tools)
         for issue in status.issues:
             self._lacks(f"{where}.{issue.field}", f"{spec.name}: {issue.message}")
         if status.issues:

@@ -6,9 +6,10 @@ step is in the journal answer from there: by the same way it comes to where it w
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from muster.domains.work.plans.errors import NodeFailed, PlanEndless
+from muster.domains.work.plans.errors import NodeFailed, PlanEndless, PlanInvalid
 from muster.domains.work.plans.expressions import evaluate, holds, render
 from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
 from muster.domains.work.plans.scope import Scope
@@ -45,7 +46,8 @@ class PlanRunner:
         self._nodes = {node.name: node for node in plan.nodes}
         self._visits = 0
         self._result: Any = None
-        self.scope = Scope({**plan.inputs, **variables})
+        given = {**plan.inputs, **variables}
+        self.scope = Scope(dict(given), inputs=given)
 
     async def run(self) -> Any:
         """Execute the plan to its end and return its result."""
@@ -102,7 +104,7 @@ class PlanRunner:
     async def _parallel(self, node: NodeSpec, scope: Scope) -> dict[str, Any]:
         until = frozenset({node.next} if node.next else ())
         round_ = scope.round(node.name)
-        parts = [scope.below(f"@{node.name}{round_}") for _ in node.branches]
+        parts = [scope.below(f"@{node.name}{round_}.{i}") for i in range(len(node.branches))]
         await self._together(
             node.max_concurrency,
             [
@@ -110,8 +112,9 @@ class PlanRunner:
                 for branch, part in zip(node.branches, parts, strict=True)
             ],
         )
+        given = dict(scope.variables)
         for part in parts:
-            new = {k: v for k, v in part.variables.items() if scope.variables.get(k) is not v}
+            new = {k: v for k, v in part.variables.items() if given.get(k, part) is not v}
             scope.variables.update(new)
             scope.results.update(part.results)
         return {b: part.last for b, part in zip(node.branches, parts, strict=True)}
@@ -161,6 +164,7 @@ class PlanRunner:
         """Begin every node as soon as all that it depends on have ended."""
         inside = self._bodies()
         nodes = [node for node in self._plan.nodes if node.name not in inside]
+        _require_order(nodes)
         ends: dict[str, asyncio.Future[bool]] = {
             node.name: asyncio.get_running_loop().create_future() for node in nodes
         }
@@ -198,11 +202,9 @@ class PlanRunner:
         async with slots:
             if node.when and not holds(node.when, scope.names(self._plan.templates)):
                 return False
-            await self._visit(node, scope)
-        if node.type in {"if", "switch"}:
-            chosen = scope.results[node.name]["next"]
-            named = {node.then, node.otherwise, node.default, *node.cases.values()}
-            left_out[node.name] = {name for name in named if name and name != chosen}
+            chosen = await self._visit(node, scope)
+        named = {node.then, node.otherwise, node.default, node.on_error, *node.cases.values()}
+        left_out[node.name] = {name for name in named if name and name != chosen}
         return True
 
     def _bodies(self) -> set[str]:
@@ -221,6 +223,16 @@ class PlanRunner:
         done = [node.name for node in nodes if node.name in scope.results]
         if done:
             scope.last = scope.results[done[-1]]
+
+
+def _require_order(nodes: Sequence[NodeSpec]) -> None:
+    """Refuse nodes that wait for each other: none of them would ever begin."""
+    order = TopologicalSorter({node.name: node.depends_on for node in nodes})
+    try:
+        order.prepare()
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise PlanInvalid(f"These nodes wait for each other: {circle}.") from None
 
 
 def choose(node: NodeSpec, names: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Scope:
     """
 
     variables: dict[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     results: dict[str, Any] = field(default_factory=dict[str, Any])
     place: str = ""
     last: Any = None
@@ -44,6 +45,7 @@ class Scope:
         """Return a scope of its own for a part of the plan."""
         return Scope(
             variables={**self.variables, **variables},
+            inputs=self.inputs,
             results=dict(self.results),
             place=f"{self.place}{place}",
         )
@@ -58,6 +60,9 @@ class Scope:
     def names(self, templates: Mapping[str, str]) -> dict[str, Any]:
         """Return what expressions may name."""
         return {
+            # Documents of workflows may name these two; a run has no history.
+            "input": self.inputs,
+            "history": [],
             **self.variables,
             "context": self.variables,
             "nodes": self.results,

@@ -53,20 +53,21 @@ class TaskWork:
         manager = frozen.get("manager")
         self._manager = Manager(manager, frozen["agents"], run_agent) if manager else None
 
-    async def done(self, key: str) -> tuple[Any, list[Run]]:
-        """Return the output that counts, and the runs that it took."""
-        runs: list[Run] = []
+    async def done(self, key: str, runs: list[Run]) -> Any:
+        """Return the output that counts; adds the runs that it took."""
         feedback: str | None = None
+        before: Any = None
         agent, advice = await self._agent(key, runs)
         revisions = guards = number = 0
         while True:
             number += 1
             suffix = f"/{number}" if number > 1 else ""
-            prompt = self._prompt(advice, feedback, runs[-1].result if feedback else None)
+            prompt = self._prompt(advice, feedback, before)
             run = await self._run_agent(
                 agent, prompt, f"{key}{suffix}", name=self._task.key, task=self._task
             )
             runs.append(run)
+            before = run.result
             if run.status != RunStatus.COMPLETED:
                 raise NodeFailed(run.status_reason or f"The run of the task ended {run.status}.")
             feedback = await self._unfit(run.result, f"{key}{suffix}", runs)
@@ -84,7 +85,7 @@ class TaskWork:
                     continue
             output, feedback = self._looked_at(run.result, f"{key}{suffix}")
             if feedback is None:
-                return output, runs
+                return output
 
     async def _agent(self, key: str, runs: list[Run]) -> tuple[Mapping[str, Any], str]:
         agents: Mapping[str, Any] = self._frozen["agents"]

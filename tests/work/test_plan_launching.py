@@ -1,0 +1,111 @@
+"""Launching: one thing is named, found or read, frozen and started once."""
+
+import asyncio
+
+import pytest
+
+from muster.domains.work.plans import PlanNotReady, Target
+from muster.entrypoints.assembly import Muster
+from muster.kernel.errors import NotFound
+from muster.kernel.ids import new_id
+from muster.platform.access import Caller
+from tests.support.model_server import Script, ScriptedServer
+from tests.support.people import People
+from tests.work.driving import make_agent, open_approval, until
+from tests.work.plan_setting import MODEL
+
+pytestmark = pytest.mark.anyio
+
+CREW = {
+    "agents_yaml": {"a": {"role": "A", "llm": MODEL}},
+    "tasks_yaml": {"one": {"description": "Do {what}.", "agent": "a"}},
+}
+WORKFLOW = {"name": "Echo", "nodes": [{"name": "say", "type": "output", "prompt": "{{ what }}"}]}
+
+
+async def launched(working: Muster, people: People, target: Target, run_id: str) -> str:
+    caller = Caller.system(people.project_id)
+    given = {"what": "it"}
+    launcher = working.app.state.launcher
+    return await launcher.launch(caller, target, given, run_id=run_id, origin="trigger")
+
+
+async def test_the_same_id_starts_once(working: Muster, people: People) -> None:
+    run_id = new_id()
+    target = Target("workflow", definition=WORKFLOW)
+    started = await asyncio.gather(*[launched(working, people, target, run_id) for _ in range(4)])
+    assert set(started) == {run_id}
+    run = await until(people.viewer, run_id)
+    assert (run["result"], run["origin"]) == ("it", "trigger")
+    assert await launched(working, people, target, run_id) == run_id
+    assert (await people.viewer.get("/executions")).json()["total"] == 1
+
+
+async def test_a_crew_in_place_and_an_agent_by_name(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(rounds=0)
+    agent = await make_agent(people.editor, name="Ada")
+    for target in (Target("crew", definition=CREW), Target("agent", agent["id"])):
+        run_id = await launched(working, people, target, new_id())
+        run = await until(people.viewer, run_id)
+        assert (run["status"], run["execution_type"]) == ("completed", target.kind)
+
+
+@pytest.mark.parametrize("kind", ["agent", "task", "crew", "workflow"])
+async def test_what_is_not_there(working: Muster, people: People, kind: str) -> None:
+    with pytest.raises(NotFound):
+        await launched(working, people, Target(kind, "nothing"), new_id())  # type: ignore[arg-type]
+
+
+async def test_what_lacks_something(working: Muster, people: People) -> None:
+    lacking = {"nodes": [{"name": "a", "type": "agent", "agent": "nobody"}]}
+    with pytest.raises(PlanNotReady, match="nobody"):
+        await launched(working, people, Target("workflow", definition=lacking), new_id())
+
+
+async def test_one_thing_at_a_time(people: People) -> None:
+    both = await people.operator.post("/executions", json={**CREW, "workflow": WORKFLOW})
+    assert (both.status_code, both.json()["error"]) == (422, "run_target_ambiguous")
+    both = await people.operator.post("/executions", json={"agent_id": "a", "crew_id": "b"})
+    assert (both.status_code, both.json()["error"]) == (422, "run_target_ambiguous")
+    none = await people.operator.post("/executions", json={"inputs": {}})
+    assert (none.status_code, none.json()["error"]) == (400, "run_target_missing")
+
+
+async def test_nodes_that_wait_for_each_other(people: People) -> None:
+    circle = {
+        "mode": "graph",
+        "nodes": [
+            {"name": "a", "type": "output", "depends_on": ["b"]},
+            {"name": "b", "type": "output", "depends_on": ["a"]},
+        ],
+    }
+    started = await people.operator.post("/executions", json={"workflow": circle})
+    assert started.status_code == 201, started.text
+    run = await until(people.viewer, started.json()["execution_id"])
+    assert (run["status"], run["error"]["code"]) == ("failed", "plan_invalid")
+
+
+async def test_workflows_within_workflows(people: People) -> None:
+    made = await people.editor.post("/workflows", json=WORKFLOW)
+    assert made.status_code == 201, made.text
+    inner = {"name": "inner", "type": "subworkflow", "workflow": "Echo", "timeout_s": 60}
+    gate = {"name": "gate", "type": "approval", "next": "again"}
+    bad = {"name": "bad", "type": "transform", "assign": {"x": "nothing"}, "fallback": 0}
+    outer = {
+        "name": "Outer",
+        "nodes": [
+            {**bad, "next": "inner"},
+            {**inner, "inputs": {"what": "this"}, "output": "first", "next": "gate"},
+            gate,
+            {**inner, "name": "again", "inputs": {"what": "{{ first }} again"}},
+        ],
+    }
+    started = await people.owner.post("/executions", json={"workflow": outer})
+    assert started.status_code == 201, started.text
+    run_id = started.json()["execution_id"]
+    asked = await open_approval(people.owner, run_id)
+    await people.owner.post(f"/approvals/{asked['id']}/approve", json={})
+    run = await until(people.owner, run_id)
+    assert (run["status"], run["result"]) == ("completed", "this again"), run

@@ -1,0 +1,440 @@
+"""What each type of node does, and how it refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from muster.domains.work.plans import NodeFailed, NodeSpec, PlanEndless, PlanInvalid, WorkflowSpec
+from muster.domains.work.plans.runner import PlanRunner, choose, transform
+from muster.domains.work.plans.scope import Scope
+from muster.entrypoints.assembly import Muster
+from muster.kernel import clock
+from tests.support.model_server import Reply, Script, ScriptedServer
+from tests.support.people import People
+from tests.work.driving import open_approval, spans, until
+from tests.work.plan_setting import MODEL, crew, flow, start_plan, task
+
+pytestmark = pytest.mark.anyio
+
+START = {"name": "start", "type": "start", "next": "it"}
+END = {"name": "end", "type": "end"}
+TOLD = {"name": "told", "type": "output", "prompt": "{{ nodes.it.error.message }}"}
+
+
+async def pure(node: NodeSpec, scope: Scope, _: str) -> Any:
+    """Execute nodes that touch nothing."""
+    names = scope.names({})
+    if node.type == "transform":
+        made = transform(node, names)
+        if node.assign:
+            scope.variables.update(made)
+        return made
+    if node.type in {"if", "switch"}:
+        return choose(node, names)
+    if node.type == "tool":
+        raise NodeFailed("broken")
+    return scope.last
+
+
+async def walked(spec: WorkflowSpec, **variables: Any) -> Any:
+    return await PlanRunner(spec, pure, variables).run()
+
+
+async def came(muster: Muster, people: People, spec: Any, **inputs: Any) -> dict[str, Any]:
+    """Execute a plan to its end."""
+    return await until(people.owner, await start_plan(muster, people.project_id, spec, **inputs))
+
+
+def alone(**node: Any) -> WorkflowSpec:
+    """Return a flow of one node, whose failure is told by another."""
+    return flow(START, {"name": "it", "next": "end", **node}, TOLD, END, model=MODEL)
+
+
+# -- flows -------------------------------------------------------------------------------------
+
+
+async def test_a_flow_that_never_ends_is_ended() -> None:
+    spec = flow(
+        {"name": "a", "type": "transform", "next": "b"},
+        {"name": "b", "type": "transform", "next": "a"},
+    )
+    with pytest.raises(PlanEndless) as ended:
+        await walked(spec)
+    assert ended.value.code == "plan_endless"
+
+
+async def test_a_node_that_is_not_there() -> None:
+    with pytest.raises(NodeFailed, match="no node b"):
+        await walked(flow({"name": "a", "type": "transform", "next": "b"}))
+
+
+async def test_the_result_is_a_variable_if_one_is_named() -> None:
+    node = {"name": "a", "type": "transform", "assign": {"x": "1"}, "output": "y"}
+    assert await walked(flow(node, result="x")) == 1
+    assert await walked(flow(node, result="y")) == {"x": 1}
+    assert await walked(flow(node, result="z")) == {"x": 1}
+
+
+async def test_if_without_otherwise_ends_the_flow() -> None:
+    spec = flow(
+        {"name": "check", "type": "if", "condition": "n > 1", "then": "more"},
+        {"name": "more", "type": "transform", "inputs": {"more": True}},
+    )
+    assert await walked(spec, n=2) == {"more": True}
+    assert await walked(spec, n=1) == {"value": False, "next": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "follows"),
+    [(True, "yes"), (False, "no"), (1, "one"), (1.5, "half"), ("word", "word"), (None, "rest")],
+)
+async def test_switches(value: Any, follows: str) -> None:
+    cases = {"true": "yes", "false": "no", "1": "one", "1.5": "half", "word": "word"}
+    node = {"name": "s", "type": "switch", "expression": "v", "cases": cases, "default": "rest"}
+    assert choose(NodeSpec.model_validate(node), {"v": value})["next"] == follows
+
+
+@pytest.mark.parametrize(
+    ("items", "told"), [("3", "must be a list"), ("range(1000) + [1]", "may have 1000 items")]
+)
+async def test_maps_refuse(items: str, told: str) -> None:
+    spec = flow(
+        {"name": "m", "type": "map", "items": items, "body": "b"}, {"name": "b", "type": "output"}
+    )
+    with pytest.raises(NodeFailed, match=told):
+        await walked(spec)
+
+
+async def test_maps_of_nothing_and_of_tuples() -> None:
+    body = {"name": "b", "type": "transform", "inputs": {"is": "{{ thing }} at {{ index }}"}}
+    each = {"name": "m", "type": "map", "body": "b", "item": "thing"}
+    assert await walked(flow(each, body)) == []
+    found = await walked(flow({**each, "items": "('a', 'b')", "max_concurrency": 1}, body))
+    assert found == [{"is": "a at 0"}, {"is": "b at 1"}]
+
+
+async def test_loops_have_a_cap() -> None:
+    add = {"name": "add", "type": "transform", "assign": {"n": "n + 1"}}
+    loop = {"name": "l", "type": "loop", "body": "add"}
+    assert (await walked(flow(loop, add), n=0))["iterations"] == 100
+    few = await walked(flow({**loop, "max_iterations": 3}, add), n=0)
+    assert few == {"iterations": 3, "last": {"n": 3}}
+    ends = flow(
+        {**loop, "body": "end"}, {"name": "end", "type": "end", "inputs": {}, "output": "n"}
+    )
+    assert await walked(ends, n=0) is not None
+
+
+async def test_what_branches_set_is_known_behind_them() -> None:
+    spec = flow(
+        {"name": "fork", "type": "parallel", "branches": ["a", "b"], "next": "join"},
+        {"name": "a", "type": "transform", "assign": {"x": "1", "void": "null"}, "next": "shared"},
+        {"name": "b", "type": "transform", "assign": {"y": "x0 + 1"}, "next": "shared"},
+        {"name": "shared", "type": "transform", "inputs": {"seen": "{{ last }}"}, "next": "join"},
+        {"name": "join", "type": "transform", "inputs": {"all": "{{ [x, y, void] }}"}},
+    )
+    keys: list[str] = []
+
+    async def act(node: NodeSpec, scope: Scope, key: str) -> Any:
+        keys.append(key)
+        return await pure(node, scope, key)
+
+    assert await PlanRunner(spec, act, {"x0": 1}).run() == {"all": [1, 2, None]}
+    assert len(set(keys)) == len(keys), "a node that both branches come by has a step for each"
+
+
+async def test_the_keys_of_nodes_fit() -> None:
+    scope = Scope({}).below("@somewhere.999")
+    names = ["a", "Ünïcode", "x" * 100, "y" * 100, "a~b", "a#1", "with space"]
+    keys = [scope.key(name) for name in names for _ in range(2)]
+    assert len(set(keys)) == len(keys)
+    assert all(len(key) <= 48 and "~" not in key for key in keys)
+
+
+# -- graphs ------------------------------------------------------------------------------------
+
+
+async def test_nodes_that_wait_for_each_other_are_refused() -> None:
+    spec = flow(
+        {"name": "a", "type": "output", "depends_on": ["c"]},
+        {"name": "b", "type": "output", "depends_on": ["a"]},
+        {"name": "c", "type": "output", "depends_on": ["b"]},
+        mode="graph",
+    )
+    with pytest.raises(PlanInvalid, match="wait for each other"):
+        await walked(spec)
+
+
+async def test_independent_nodes_of_a_graph_go_on() -> None:
+    done: list[str] = []
+
+    async def act(node: NodeSpec, scope: Scope, key: str) -> Any:
+        value = await pure(node, scope, key)
+        done.append(node.name)
+        return value
+
+    spec = flow(
+        {"name": "bad", "type": "tool"},
+        {"name": "behind", "type": "output", "depends_on": ["bad"]},
+        {"name": "good", "type": "output"},
+        {"name": "later", "type": "output", "depends_on": ["good"]},
+        {"name": "off", "type": "output", "when": "false"},
+        {"name": "switch", "type": "switch", "expression": "1", "cases": {"1": "c1", "2": "c2"}},
+        {"name": "c1", "type": "output", "depends_on": ["switch"]},
+        {"name": "c2", "type": "output", "depends_on": ["switch"]},
+        {"name": "each", "type": "map", "items": "[1]", "body": "body"},
+        {"name": "body", "type": "output"},
+        mode="graph",
+    )
+    with pytest.raises(NodeFailed, match="broken"):
+        await PlanRunner(spec, act, {}).run()
+    assert sorted(done) == ["body", "c1", "good", "later", "switch"]
+
+
+async def test_a_condition_that_fails_in_a_graph(working: Muster, people: People) -> None:
+    check = {"name": "check", "type": "if", "condition": "nothing", "then": "yes"}
+    spec = flow(
+        {**check, "fallback": "unsure"},
+        {"name": "yes", "type": "output", "prompt": "yes", "depends_on": ["check"]},
+        mode="graph",
+    )
+    assert (await came(working, people, spec))["result"] == "unsure"
+    spec = flow(
+        {**check, "on_error": "mend"},
+        {"name": "yes", "type": "output", "prompt": "yes", "depends_on": ["check"]},
+        {"name": "mend", "type": "output", "prompt": "mended", "depends_on": ["check"]},
+        mode="graph",
+    )
+    assert (await came(working, people, spec))["result"] == "mended"
+    fine = {"name": "check", "type": "transform", "on_error": "mend", "inputs": {"ok": 1}}
+    spec = flow(
+        fine,
+        {"name": "mend", "type": "output", "prompt": "mended", "depends_on": ["check"]},
+        mode="graph",
+    )
+    assert (await came(working, people, spec))["result"] == {"ok": 1}
+
+
+# -- nodes that do something ---------------------------------------------------------------------
+
+
+async def test_ends_and_outputs(working: Muster, people: People) -> None:
+    spec = flow(
+        {"name": "start", "type": "start", "inputs": {"g": "{{ input.n }}"}, "next": "set"},
+        {"name": "set", "type": "transform", "assign": {"x": "len(history)"}, "next": "show"},
+        {"name": "show", "type": "output", "inputs": {"x": "{{ x }}"}, "output": "s", "next": "e"},
+        {"name": "e", "type": "end", "output": "x"},
+    )
+    assert (await came(working, people, spec, n=1))["result"] == 0
+    spec = flow(
+        {"name": "a", "type": "output", "prompt": "{{ templates.t }}"}, templates={"t": "T"}
+    )
+    assert (await came(working, people, spec))["result"] == "T"
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        ({"type": "tool", "tool": "calculator", "arguments": {"expression": "1/0"}}, ""),
+        ({"type": "delay", "until": "soon"}, "is no moment"),
+        ({"type": "delay", "until": "2030-01-01T00:00:00"}, "has no time zone"),
+        ({"type": "delay", "until": "0001-01-01T00:00:00+23:00"}, "is no moment"),
+        ({"type": "delay", "until": "{{ nothing }}"}, "nothing is not known"),
+        ({"type": "if", "condition": "nothing"}, "nothing is not known"),
+        ({"type": "switch", "expression": "1 +"}, "cannot be read"),
+        ({"type": "dance"}, "nodes of type dance cannot be executed"),
+    ],
+)
+async def test_failures(working: Muster, people: People, node: Any, told: str) -> None:
+    run = await came(working, people, alone(**node))
+    assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
+    assert told in run["error"]["message"]
+    if node["type"] != "dance":
+        run = await came(working, people, alone(**node, on_error="told"))
+        assert run["status"] == "completed", run
+        assert told in run["result"]
+
+
+async def test_moments(working: Muster, people: People) -> None:
+    soon = (clock.now() + timedelta(seconds=1)).isoformat()
+    run = await came(working, people, alone(type="delay", until="{{ at }}"), at=soon)
+    assert (run["status"], run["segment"]) == ("completed", 1)
+    past = await came(working, people, alone(type="delay", until="2020-01-01T00:00:00Z"))
+    assert past["result"] == {"until": "2020-01-01T00:00:00.000000Z"}
+
+
+async def test_retries_wait(working: Muster, people: People, scripted: ScriptedServer) -> None:
+    scripted.script = Script(
+        select="call", replies=[Reply(status=400), Reply(status=400), Reply(text="Well.")]
+    )
+    node = {"type": "llm", "prompt": "x", "retry": {"attempts": 2, "wait_s": 0.2, "backoff": 3}}
+    run = await came(working, people, alone(**node))
+    assert run["result"] == "Well.", run
+    assert run["duration_ms"] >= 800
+    assert len(scripted.calls) == 3
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """The address of a server that never answers."""
+    over = asyncio.Event()
+
+    async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(keep, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}/"
+        over.set()
+
+
+async def test_the_limit_of_an_agent(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="call", replies=[Reply(hang=True)])
+    node = {"type": "llm", "prompt": "x", "timeout_s": 0.5, "on_error": "told"}
+    run = await came(working, people, alone(**node))
+    assert run["status"] == "completed", run
+    assert "limit of 1 seconds" in run["result"]
+
+
+async def test_the_limit_of_a_task(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="call", replies=[Reply(hang=True)])
+    run = await came(working, people, crew(task("write", timeout_s=0.5)))
+    assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
+    assert "limit of 1 seconds" in run["error"]["message"]
+
+
+async def test_the_limit_of_a_tool(working: Muster, people: People, silent: str) -> None:
+    node = {"type": "tool", "tool": "fetch_page", "arguments": {"url": silent}, "timeout_s": 0.3}
+    run = await came(working, people, alone(**node, on_error="told"))
+    assert run["result"] == "It did not end within 0.3 seconds.", run
+    run = await came(working, people, alone(**node))
+    assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
+
+
+@pytest.mark.parametrize(
+    "path", ["../out.txt", "/etc/out", ".hidden", "a/../b", "a//b", "x" * 199 + "/"]
+)
+async def test_output_files_with_bad_paths(working: Muster, people: People, path: str) -> None:
+    run = await came(working, people, crew(task("write", output_file=path)))
+    assert run["status"] == "failed", run
+    assert "is no path in the workspace" in run["error"]["message"]
+
+
+async def test_output_files(working: Muster, people: People, scripted: ScriptedServer) -> None:
+    scripted.script = Script(text="Written.")
+    good = crew(task("write", output_file="notes/out.md"))
+    run_id = await start_plan(working, people.project_id, good)
+    assert (await until(people.owner, run_id))["status"] == "completed"
+    files = list(working.settings.data_dir.rglob("out.md"))
+    assert [file.read_text() for file in files] == ["Written."]
+    twice = crew(task("one", output_file="notes"), task("two", output_file="notes/b.md"))
+    run = await came(working, people, twice)
+    assert "could not be written" in run["error"]["message"]
+
+
+# -- people ------------------------------------------------------------------------------------
+
+
+async def decide(people: People, run_id: str, verb: str, **body: Any) -> None:
+    asked = await open_approval(people.owner, run_id)
+    said = await people.owner.post(f"/approvals/{asked['id']}/{verb}", json=body)
+    assert said.status_code == 200, said.text
+
+
+async def test_approvals_that_are_rejected(working: Muster, people: People) -> None:
+    run_id = await start_plan(working, people.project_id, alone(type="approval"))
+    await decide(people, run_id, "reject", reason="No")
+    run = await until(people.owner, run_id)
+    assert run["status"] == "rejected", run
+    handled = alone(type="approval", on_error="told")
+    run_id = await start_plan(working, people.project_id, handled)
+    await decide(people, run_id, "reject", reason="Not like this")
+    run = await until(people.owner, run_id)
+    assert (run["status"], run["result"]) == ("completed", "Not like this")
+    run_id = await start_plan(working, people.project_id, handled)
+    await decide(people, run_id, "reject", reason="Stop it", end_run=True)
+    assert (await until(people.owner, run_id))["status"] == "rejected"
+
+
+INPUT = {
+    "type": "input",
+    "variables": [
+        {"name": "who"},
+        {"name": "count", "type": "number"},
+        {"name": "sure", "type": "boolean", "required": False},
+        {"name": "more", "type": "json", "required": False, "label": "More"},
+    ],
+}
+
+
+async def test_inputs(working: Muster, people: People) -> None:
+    spec = alone(**INPUT)
+    spec.inputs = {"who": "Ada"}
+    run_id = await start_plan(working, people.project_id, spec)
+    asked = await open_approval(people.owner, run_id)
+    path = f"/approvals/{asked['id']}/approve"
+    wrong = await people.owner.post(path, json={"arguments": {"count": "many"}})
+    assert wrong.status_code == 422
+    await people.owner.post(path, json={"arguments": {"count": 3, "more": [1]}})
+    run = await until(people.owner, run_id)
+    assert run["result"] == {"who": "Ada", "count": 3, "sure": None, "more": [1]}, run
+    given = {"who": "Bob", "count": 1, "sure": True, "more": {}}
+    assert (await came(working, people, spec, **given))["result"] == given
+    run_id = await start_plan(working, people.project_id, spec)
+    await decide(people, run_id, "reject", reason="I do not know")
+    assert (await until(people.owner, run_id))["status"] == "rejected"
+
+
+async def both(people: People, run_id: str, count: int) -> list[dict[str, Any]]:
+    await until(people.owner, run_id, "waiting_for_approval")
+    found = (await people.owner.get("/approvals", params={"run_id": run_id})).json()["items"]
+    assert len(found) == count
+    return found
+
+
+async def test_branches_ask_at_once(working: Muster, people: People) -> None:
+    spec = flow(
+        {"name": "fork", "type": "parallel", "branches": ["a", "b", "c"], "next": "end"},
+        {"name": "a", "type": "approval", "next": "end"},
+        {"name": "b", "type": "approval", "next": "end"},
+        {"name": "c", "type": "transform", "assign": {"x": "1"}, "next": "end"},
+        {"name": "end", "type": "end", "inputs": {"x": "{{ x }}", "a": "{{ nodes.a.approved }}"}},
+    )
+    run_id = await start_plan(working, people.project_id, spec)
+    for one in await both(people, run_id, 2):
+        await people.owner.post(f"/approvals/{one['id']}/approve", json={})
+    assert (await until(people.owner, run_id))["result"] == {"x": 1, "a": True}
+
+
+async def test_a_branch_fails_while_another_waits(working: Muster, people: People) -> None:
+    spec = flow(
+        {"name": "fork", "type": "parallel", "branches": ["a", "b"], "next": "end"},
+        {"name": "a", "type": "approval", "next": "end"},
+        {"name": "b", "type": "transform", "assign": {"x": "nothing"}, "next": "end"},
+        END,
+    )
+    run_id = await start_plan(working, people.project_id, spec)
+    assert (await until(people.owner, run_id))["status"] == "failed"
+    open_ = await people.owner.get("/approvals", params={"run_id": run_id, "status": "pending"})
+    assert open_.json()["items"] == []
+
+
+async def test_transforms_are_the_same_when_taken_up_again(working: Muster, people: People) -> None:
+    spec = flow(
+        {"name": "make", "type": "transform", "inputs": {"n": 5}, "next": "gate"},
+        {"name": "gate", "type": "approval", "next": "end"},
+        {"name": "end", "type": "end", "inputs": {"n": "{{ n }}"}},
+    )
+    run_id = await start_plan(working, people.project_id, spec, n=1)
+    await decide(people, run_id, "approve")
+    assert (await until(people.owner, run_id))["result"] == {"n": 1}
+    keys = [span["key"] for span in await spans(people.owner, run_id)]
+    assert len(keys) == len(set(keys))
