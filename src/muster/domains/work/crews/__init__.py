@@ -8,10 +8,14 @@ from muster.domains.work.crews.models import Crew
 from muster.domains.work.crews.problems import CrewProblem as Problem
 from muster.domains.work.crews.problems import problems_of
 from muster.domains.work.crews.repository import find_crew
+from muster.domains.work.crews.schemas import CrewCreate
+from muster.domains.work.crews.service import CrewService
 
 __all__ = [
     "Crew",
+    "CrewCreate",
     "CrewNotFound",
+    "CrewService",
     "DefinitionsInvalid",
     "Known",
     "Problem",

@@ -11,6 +11,7 @@ from muster.domains.work.tasks.following import follow_run
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.queue import TaskQueue
 from muster.domains.work.tasks.repository import TaskRepository, find_task
+from muster.domains.work.tasks.schemas import TaskCreate
 from muster.domains.work.tasks.service import TaskService
 from muster.domains.work.tasks.spec import spec_of
 from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
@@ -19,6 +20,7 @@ __all__ = [
     "Task",
     "TaskAmbiguous",
     "TaskAtWork",
+    "TaskCreate",
     "TaskEnded",
     "TaskNotFound",
     "TaskNotReady",
