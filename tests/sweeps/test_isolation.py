@@ -37,6 +37,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/code-reviews", {"title": SAME, "diff": "+same = 1", "agent_id": "same"}),
     ("/workflows", {**workflow(), "name": SAME}),
     ("/agent-projects", {"name": SAME}),
+    ("/marketplace/templates/meeting-minutes/install", {}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/crews", {"name": SAME}),

@@ -1,8 +1,7 @@
 """From bundles to what the API shows of them."""
 
-from muster.domains.work.marketplace.bundles import KINDS, Bundle
+from muster.domains.work.marketplace.bundles import KINDS, Bundle, bundles
 from muster.domains.work.marketplace.errors import BundleNotFound
-from muster.domains.work.marketplace.bundles import bundles
 from muster.domains.work.marketplace.rendering import Rendered, chosen, render
 from muster.domains.work.marketplace.schemas import (
     ExampleOut,

@@ -94,9 +94,7 @@ def chosen(
         if name in known and (fault := _fault(known[name], value))
     ]
     if faults:
-        raise ParametersInvalid(
-            f"{faults[0].field[:200]}: {faults[0].message}", errors=faults
-        )
+        raise ParametersInvalid(f"{faults[0].field[:200]}: {faults[0].message}", errors=faults)
     values = {name: given.get(name, parameter.default) for name, parameter in known.items()}
     return Choices(model=model or OFFLINE, prefix=prefix, parameters=values)
 
@@ -120,9 +118,7 @@ def _fault(parameter: Parameter, value: Any) -> str | None:
 def render(bundle: Bundle, choices: Choices) -> Rendered:
     """Return all that a bundle makes in a project."""
     filling = _Filling(bundle, choices)
-    things = [
-        _thing(kind, written, filling) for kind in KINDS for written in bundle.written(kind)
-    ]
+    things = [_thing(kind, written, filling) for kind in KINDS for written in bundle.written(kind)]
     return Rendered(things=tuple(things), execution=filling.filled(bundle.example.execution))
 
 

@@ -63,9 +63,7 @@ class UninstallParams(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    force: Annotated[
-        bool, Field(description="Remove what people have changed since, too.")
-    ] = False
+    force: Annotated[bool, Field(description="Remove what people have changed since, too.")] = False
 
 
 class ParameterOut(Out):
