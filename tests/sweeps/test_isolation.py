@@ -73,7 +73,10 @@ def is_list(operation: Operation) -> bool:
     return "items" in resolved(schema).get("properties", {})
 
 
-LISTS = [o for o in READABLE if not o.path_parameters and is_list(o)]
+SHIPPED = {f"{BASE}/marketplace/templates"}
+"""Lists of what ships with the product: every project has the same."""
+
+LISTS = [o for o in READABLE if not o.path_parameters and is_list(o) and o.path not in SHIPPED]
 OF_PROJECT = [o for o in LISTS if set(o.scopes) - OF_PERSON]
 BOTH = ("owner", "outsider")
 

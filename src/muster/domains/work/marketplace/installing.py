@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from muster.domains.work.marketplace.bundles import Bundle
@@ -86,12 +87,10 @@ class Installer:
         if known is not None:
             return self._shown(bundle, known, problems, dry_run=True, is_new=False)
         if not conflicts:
-            try:
+            with suppress(_TakenBack):
                 async with self._database.write() as session:
                     await self._service(session).install(bundle, choices, rendered)
                     raise _TakenBack
-            except _TakenBack:
-                pass
         return InstallResult(
             template_id=bundle.id,
             version=bundle.version,

@@ -20,6 +20,7 @@ Made = tuple[Kind, str]
 
 _SLOT = re.compile(r"\[\[(?:([a-z]+):)?([^\[\]]+)\]\]")
 _LONGEST = 2_000
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def _fault(parameter: Parameter, value: Any) -> str | None:
         fits = isinstance(value, bool)
     elif parameter.type == "number":
         fits = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = fits and abs(value) < 1e15
+        fits = fits and abs(value) < _LARGEST
     else:
         fits = isinstance(value, str) and 0 < len(value) <= _LONGEST
     if not fits:

@@ -1,7 +1,7 @@
 """HTTP surface of the marketplace."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
@@ -38,10 +38,6 @@ router = Router("/marketplace", tag="Marketplace")
 
 CanRead = Annotated[Caller, requires(Scope.MARKETPLACE_READ)]
 CanWrite = Annotated[Caller, requires(Scope.MARKETPLACE_WRITE)]
-
-_MADE: dict[int | str, dict[str, Any]] = {
-    201: {"description": "It was installed.", "model": InstallResult}
-}
 
 
 async def _reader(
@@ -84,12 +80,10 @@ async def get_marketplace_template(marketplace: Reader, template_id: str) -> Tem
 
 @router.post(
     "/templates/{template_id}/install",
-    responses={
-        **_MADE,
-        **problems(
-            BundleNotFound, NamesTaken, BundleInstalled, ParametersInvalid, MarketplaceForbidden
-        ),
-    },
+    status_code=201,
+    responses=problems(
+        BundleNotFound, NamesTaken, BundleInstalled, ParametersInvalid, MarketplaceForbidden
+    ),
 )
 async def install_marketplace_template(
     installer: Installing,
@@ -105,7 +99,8 @@ async def install_marketplace_template(
     and taken back: the answer tells what would be made, and which names are taken.
     """
     result = await installer.install(find_bundle(template_id), body or InstallRequest())
-    response.status_code = 201 if result.status == "installed" else 200
+    if result.status != "installed":
+        response.status_code = 200
     return result
 
 

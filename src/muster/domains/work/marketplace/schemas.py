@@ -40,9 +40,8 @@ class InstallRequest(In):
         Field(
             max_length=50,
             description="Values of the template's parameters; the others have their defaults.",
-            default_factory=dict[str, Any],
         ),
-    ]
+    ] = {}  # noqa: RUF012 - Pydantic copies it
 
 
 class TemplateList(ListParams):

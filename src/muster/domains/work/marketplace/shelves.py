@@ -59,7 +59,7 @@ class Shelf:
     """The table of a kind. `named` is the column that no two of a project may share."""
 
     model: Any
-    named: InstrumentedAttribute[str]
+    named: str
     scope: Scope
     present: tuple[ColumnElement[bool], ...] = ()
     own: tuple[ColumnElement[bool], ...] = ()
@@ -68,16 +68,16 @@ class Shelf:
 SHELVES: dict[Kind, Shelf] = {
     "agent": Shelf(
         Agent,
-        Agent.key,
+        "key",
         Scope.AGENTS_WRITE,
         (Agent.deleted_at.is_(None),),
         (Agent.account_id.is_(None),),
     ),
-    "prompt": Shelf(PromptTemplate, PromptTemplate.name, Scope.TEMPLATES_WRITE),
-    "task": Shelf(Task, Task.name, Scope.TASKS_WRITE),
-    "crew": Shelf(Crew, Crew.name, Scope.CREWS_WRITE),
-    "workflow": Shelf(Workflow, Workflow.name, Scope.WORKFLOWS_WRITE),
-    "trigger": Shelf(Trigger, Trigger.name, Scope.TRIGGERS_WRITE),
+    "prompt": Shelf(PromptTemplate, "name", Scope.TEMPLATES_WRITE),
+    "task": Shelf(Task, "name", Scope.TASKS_WRITE),
+    "crew": Shelf(Crew, "name", Scope.CREWS_WRITE),
+    "workflow": Shelf(Workflow, "name", Scope.WORKFLOWS_WRITE),
+    "trigger": Shelf(Trigger, "name", Scope.TRIGGERS_WRITE),
 }
 
 
@@ -97,8 +97,9 @@ async def names_taken(
 ) -> Sequence[str]:
     """Return those of the names that something in the project has."""
     shelf = SHELVES[kind]
-    query = select(shelf.named).where(
-        shelf.model.project_id == project_id, shelf.named.in_(names), *shelf.present, *shelf.own
+    named: InstrumentedAttribute[str] = getattr(shelf.model, shelf.named)
+    query = select(named).where(
+        shelf.model.project_id == project_id, named.in_(names), *shelf.present, *shelf.own
     )
     return sorted(set((await session.scalars(query)).all()))
 
