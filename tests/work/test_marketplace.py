@@ -8,6 +8,8 @@ import pytest
 from muster.domains.work.marketplace.bundles import bundles
 from muster.entrypoints.assembly import Muster
 from tests.platform.recorded import recorded
+from tests.support.echo_server import EchoServer, serve
+from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import open_approval, until
 
@@ -345,3 +347,76 @@ async def test_a_key_makes_only_what_its_scopes_allow(people: People) -> None:
     refused = await people.outsider.post(path, json={"dry_run": True}, headers=headers)
     assert refused.status_code == 403, refused.text
     assert "workflows:write" in refused.json()["detail"]
+
+
+async def test_every_agent_uses_the_model_that_is_named(
+    people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="call", replies=[Reply(text="The answer of a model.")])
+    result = await install(people, "research-crew", model="openai/scripted-large")
+    answer = await people.operator.post("/executions", json=result["example"]["execution"])
+    run = await until(people.viewer, answer.json()["execution_id"])
+    assert (run["status"], run["result"]) == ("completed", "The answer of a model."), run
+    assert len(scripted.calls) >= 3
+
+
+async def test_the_monitor_fetches_its_page(people: People) -> None:
+    echo = EchoServer()
+    echo.pages["news"] = ("<h1>News</h1><p>A recall of type 7 began on 3 May.</p>", "text/html")
+    async with serve(echo.app) as base_url:
+        url = f"{base_url}/page/news"
+        parameters = {"url": url, "watch_for": "recall"}
+        await install(people, "web-monitor", parameters=parameters)
+        answer = await people.operator.post("/executions", json={"workflow_id": "Web monitor"})
+        run = await until(people.viewer, answer.json()["execution_id"])
+    assert run["status"] == "completed", run
+    assert (run["result"]["url"], run["result"]["matched"]) == (url, ["recall"])
+    assert "3 May" in run["result"]["quoted"]
+
+
+async def test_a_task_of_a_bundle_waits_to_be_run(people: People) -> None:
+    result = await install(people, "meeting-minutes")
+    (task,) = made(result, "task")
+    assert (await people.viewer.get(f"/tasks/{task['id']}")).json()["status"] == "draft"
+    inputs = {"transcript": "Ida: An action item for Tom is to call the bank until Monday."}
+    body = {"task_id": task["id"], "inputs": inputs}
+    answer = await people.operator.post("/executions", json=body)
+    assert answer.status_code == 201, answer.text
+    run = await until(people.viewer, answer.json()["execution_id"])
+    assert "Tom" in run["result"], run
+
+
+async def test_a_review_that_is_rejected_files_nothing(people: People) -> None:
+    result = await install(people, "code-review")
+    answer = await people.operator.post("/executions", json=result["example"]["execution"])
+    run_id = answer.json()["execution_id"]
+    approval = await open_approval(people.operator, run_id)
+    body = {"reason": "Not thorough."}
+    rejected = await people.operator.post(f"/approvals/{approval['id']}/reject", json=body)
+    assert rejected.status_code == 200, rejected.text
+    assert (await until(people.viewer, run_id))["status"] == "rejected"
+
+
+async def test_a_report_is_never_made_of_part_of_a_table(people: People) -> None:
+    result = await install(people, "data-report")
+    rows = "\n".join(f"North,{number}" for number in range(2_500))
+    body = {
+        **result["example"]["execution"],
+        "inputs": {"file": "sales.csv", "value": "revenue", "group": "region"},
+        "files": [{"path": "sales.csv", "content": f"region,revenue\n{rows}\n"}],
+    }
+    answer = await people.operator.post("/executions", json=body)
+    run = await until(people.viewer, answer.json()["execution_id"])
+    assert run["result"].startswith("sales.csv has 2501 lines"), run["result"]
+    rows = "\n".join(f"North,{number}" for number in range(1_500))
+    body["files"] = [{"path": "sales.csv", "content": f"region,revenue\n{rows}\n"}]
+    answer = await people.operator.post("/executions", json=body)
+    run = await until(people.viewer, answer.json()["execution_id"])
+    assert "1124250" in run["result"], run
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "{{ 1 +", "[[model]]", "{", "x" * 2_001])
+async def test_odd_parameters_are_no_accident(people: People, text: str) -> None:
+    body = {"parameters": {"url": text, "watch_for": text}}
+    answer = await people.editor.post(f"{TEMPLATES}/web-monitor/install", json=body)
+    assert answer.status_code in {201, 400, 422}, answer.text
