@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 
 from muster.domains.work.marketplace.bundles import bundles
 from muster.domains.work.marketplace.errors import (
@@ -80,28 +79,22 @@ async def get_marketplace_template(marketplace: Reader, template_id: str) -> Tem
 
 @router.post(
     "/templates/{template_id}/install",
-    status_code=201,
     responses=problems(
         BundleNotFound, NamesTaken, BundleInstalled, ParametersInvalid, MarketplaceForbidden
     ),
 )
 async def install_marketplace_template(
-    installer: Installing,
-    response: Response,
-    template_id: str,
-    body: InstallRequest | None = None,
+    installer: Installing, template_id: str, body: InstallRequest | None = None
 ) -> InstallResult:
     """Install a template: all of its agents, crews, workflows and so on, or nothing.
 
-    A 201 tells that it was installed. To install it again changes nothing and answers 200 with the
-    installation that is there. Names that other things of the project have are a 409 that lists
-    them; with a `prefix` the template's things get other names. With `dry_run` everything is tried
-    and taken back: the answer tells what would be made, and which names are taken.
+    `status` tells what was done. To install it again changes nothing and answers
+    `already_installed`, with the installation that is there. Names that other things of the project
+    have are a 409 that lists them; with a `prefix` the template's things get other names. With
+    `dry_run` everything is tried and taken back: the answer tells what would be made, and which
+    names are taken.
     """
-    result = await installer.install(find_bundle(template_id), body or InstallRequest())
-    if result.status != "installed":
-        response.status_code = 200
-    return result
+    return await installer.install(find_bundle(template_id), body or InstallRequest())
 
 
 @router.delete(
