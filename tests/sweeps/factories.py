@@ -139,6 +139,13 @@ def _delivery(world: "World", person: str, given: dict[str, str]) -> str:
     return str(sent.json()["items"][0]["id"])
 
 
+def _installed(world: "World", person: str, _: dict[str, str]) -> str:
+    path = f"{BASE}/marketplace/templates/web-monitor/install"
+    answer = world.call("POST", path, person)
+    assert answer.status in {200, 403}, answer
+    return "web-monitor"
+
+
 _TEMPLATE = _posted("/templates", lambda: {"name": f"Template {new_id()}", "template": "Say {it}."})
 _WORKER = _posted("/workers/register", lambda: {"name": f"Worker {new_id()}"})
 
@@ -279,6 +286,9 @@ FACTORIES: dict[str, Factory] = {
         lambda _, __, ___: "starter", shared="it ships with the product"
     ),
     "/incidents/{incident_id}": Factory(_incident),
+    "/marketplace/templates/{template_id}": Factory(
+        _installed, shared="it ships with the product; what it makes is the project's"
+    ),
     "/actions/{action_id}": Factory(_posted("/actions", webhook)),
     "/actions/deliveries/{delivery_id}": Factory(_delivery),
     "/budgets/{budget_id}": Factory(

@@ -37,6 +37,7 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/code-reviews", {"title": SAME, "diff": "+same = 1", "agent_id": "same"}),
     ("/workflows", {**workflow(), "name": SAME}),
     ("/agent-projects", {"name": SAME}),
+    ("/marketplace/templates/meeting-minutes/install", {}),
     ("/approvals", {"title": SAME}),
     ("/budgets", {"name": SAME, "limit": 1}),
     ("/crews", {"name": SAME}),
@@ -75,7 +76,10 @@ def is_list(operation: Operation) -> bool:
     return "items" in resolved(schema).get("properties", {})
 
 
-LISTS = [o for o in READABLE if not o.path_parameters and is_list(o)]
+SHIPPED = {f"{BASE}/marketplace/templates"}
+"""Lists of what ships with the product: every project has the same."""
+
+LISTS = [o for o in READABLE if not o.path_parameters and is_list(o) and o.path not in SHIPPED]
 OF_PROJECT = [o for o in LISTS if set(o.scopes) - OF_PERSON]
 BOTH = ("owner", "outsider")
 
@@ -87,7 +91,7 @@ def world(new_world: NewWorld) -> Iterator[World]:
         for person in BOTH:
             for path, body in BODIES:
                 answer = world.call("POST", BASE + path, person, json=body)
-                assert answer.status in {201, 202}, f"{path}: {answer}"
+                assert answer.status in {200, 201, 202}, f"{path}: {answer}"
             assert world.call("GET", BASE + "/audit/checkpoint", person).status == 200
         for run in items(world, "/executions", "owner") + items(world, "/executions", "outsider"):
             end(world, run)

@@ -65,6 +65,7 @@ ROUTERS = [
     _router("domains.work.triggers.router", "triggers"),
     _router("domains.work.triggers.schedules_router", "scheduler"),
     _router("domains.work.triggers.hooks_router", "hooks"),
+    _router("domains.work.marketplace.router", "marketplace"),
     _router("domains.work.dead_letters.router", "dead-letter"),
     _router("domains.insight.reports.router", "reports"),
     # Before the events, whose `/events/{event_id}` would take its path.

@@ -101,6 +101,8 @@ class Scope(StrEnum):
     ACCESS_RULES_CHECK = "access-rules:check"
     TRIGGERS_READ = "triggers:read"
     TRIGGERS_WRITE = "triggers:write"
+    MARKETPLACE_READ = "marketplace:read"
+    MARKETPLACE_WRITE = "marketplace:write"
     DEAD_LETTERS_READ = "dead-letters:read"
     DEAD_LETTERS_WRITE = "dead-letters:write"
 
@@ -159,6 +161,7 @@ _VIEWER = frozenset(
         Scope.ACTIONS_READ,
         Scope.REPORTS_READ,
         Scope.TRIGGERS_READ,
+        Scope.MARKETPLACE_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -193,6 +196,7 @@ _EDITOR = _OPERATOR | {
     Scope.POLICIES_WRITE,
     Scope.ACTIONS_WRITE,
     Scope.TRIGGERS_WRITE,
+    Scope.MARKETPLACE_WRITE,
 }
 
 PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {

@@ -3,10 +3,12 @@
 from muster.domains.catalogue.prompts.errors import PromptTemplateNotFound
 from muster.domains.catalogue.prompts.models import PromptTemplate
 from muster.domains.catalogue.prompts.placeholders import fill, placeholders_in
+from muster.domains.catalogue.prompts.schemas import PromptTemplateCreate
 from muster.domains.catalogue.prompts.service import PromptTemplateService
 
 __all__ = [
     "PromptTemplate",
+    "PromptTemplateCreate",
     "PromptTemplateNotFound",
     "PromptTemplateService",
     "fill",

@@ -222,7 +222,13 @@ class Freezer:
     def _within(self, plan_id: str) -> "Freezer":
         self.contained.append(plan_id)
         within = (*self.within, plan_id)
-        return Freezer(self.shelf, self.project_id, self.model, within, self.contained)
+        return Freezer(
+            self.shelf,
+            self.project_id,
+            self.model,
+            within=within,
+            contained=self.contained,
+        )
 
     async def _named(self, where: str, find: Any, reference: str) -> Any:
         try:

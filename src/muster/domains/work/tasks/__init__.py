@@ -15,7 +15,7 @@ from muster.domains.work.tasks.leasing import TaskLeases, return_lapsed
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.queue import TaskQueue
 from muster.domains.work.tasks.repository import TaskRepository, find_task
-from muster.domains.work.tasks.schemas import TaskOut
+from muster.domains.work.tasks.schemas import TaskCreate, TaskOut
 from muster.domains.work.tasks.service import TaskService
 from muster.domains.work.tasks.spec import spec_of
 from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "TaskAmbiguous",
     "TaskAtWork",
+    "TaskCreate",
     "TaskEnded",
     "TaskLeased",
     "TaskLeases",

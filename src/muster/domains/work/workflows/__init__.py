@@ -9,6 +9,8 @@ from muster.domains.work.workflows.presenting import spec_of
 from muster.domains.work.workflows.problems import Known, Problem
 from muster.domains.work.workflows.publishing import publish_workflow
 from muster.domains.work.workflows.repository import find_workflow
+from muster.domains.work.workflows.schemas import WorkflowCreate
+from muster.domains.work.workflows.service import WorkflowService
 from muster.domains.work.workflows.validating import problems_of
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "Read",
     "References",
     "Workflow",
+    "WorkflowCreate",
     "WorkflowInvalid",
     "WorkflowNotFound",
+    "WorkflowService",
     "draw",
     "draw_crew",
     "find_workflow",
