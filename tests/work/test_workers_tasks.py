@@ -240,7 +240,8 @@ async def test_tasks_of_others_are_not_taken(people: People) -> None:
             "/problems/task_not_for_worker",
         )
     await claim(people, worker, task)
-    for body in ({"status": "completed"}, {"status": "failed", "error": "x"}):
+    bodies: list[dict[str, Any]] = [{"status": "completed"}, {"status": "failed", "error": "x"}]
+    for body in bodies:
         refused = await report(people, other, task, **body)
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/task_not_leased")
     assert (await read(people.viewer, task))["status"] == "running"

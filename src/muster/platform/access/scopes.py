@@ -207,8 +207,6 @@ PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
     | {
         Scope.PROJECTS_WRITE,
         Scope.BUDGETS_WRITE,
-        Scope.DEAD_LETTERS_READ,
-        Scope.DEAD_LETTERS_WRITE,
     },
 }
 
