@@ -153,13 +153,7 @@ PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
     ProjectRole.VIEWER: _VIEWER,
     ProjectRole.OPERATOR: _OPERATOR,
     ProjectRole.EDITOR: _EDITOR,
-    ProjectRole.OWNER: _EDITOR
-    | {
-        Scope.PROJECTS_WRITE,
-        Scope.BUDGETS_WRITE,
-        Scope.DEAD_LETTERS_READ,
-        Scope.DEAD_LETTERS_WRITE,
-    },
+    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE, Scope.BUDGETS_WRITE},
 }
 
 AGENT_KEY_SCOPES = frozenset(
