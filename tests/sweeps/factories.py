@@ -212,7 +212,7 @@ def schedule() -> dict[str, Any]:
 def _dead_letter(world: "World", person: str, given: dict[str, str]) -> str:
     run = _run(world, person, given)
     assert world.call("POST", f"{BASE}/executions/{run}/cancel", person).status == 200
-    return _posted("/dead-letter", lambda: {"run_id": run})(world, person, given)
+    return _posted("/dead-letter", lambda: {"run_id": run})(world, "superadmin", given)
 
 
 FACTORIES: dict[str, Factory] = {
@@ -306,7 +306,9 @@ FACTORIES: dict[str, Factory] = {
         _posted("/triggers", webhook_trigger), shared="who calls proves itself by a secret"
     ),
     "/scheduler/schedules/{schedule_id}": Factory(_posted("/scheduler/schedules", schedule)),
-    "/dead-letter/{letter_id}": Factory(_dead_letter),
+    "/dead-letter/{letter_id}": Factory(
+        _dead_letter, shared="only admins of the platform may name one"
+    ),
     "/reports/{report_id}": Factory(_report),
     "/events/{event_id}": Factory(_event),
 }

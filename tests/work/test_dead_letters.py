@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from muster.domains.work.dead_letters import bury
+from muster.domains.work.dead_letters import DeadLetter, bury
 from muster.domains.work.journal import Run
 from muster.entrypoints.assembly import Muster
 from muster.platform.access import Caller
@@ -34,7 +34,7 @@ def failing(scripted: ScriptedServer) -> None:
 
 
 async def letters(people: People, **params: Any) -> list[dict[str, Any]]:
-    answer = await people.owner.get(PATH, params=params)
+    answer = await people.admin.get(PATH, params=params)
     assert answer.status_code == 200, answer.text
     return answer.json()["items"]
 
@@ -51,7 +51,7 @@ async def test_a_failed_run_lies_there_with_its_context(people: People) -> None:
     assert letter["target"]["agent_name"] == "Tester"
     assert letter["steps"]["total"] >= 2
     assert letter["steps"]["last"][-1]["error"]
-    assert (await people.owner.get(f"{PATH}/{letter['id']}")).json() == letter
+    assert (await people.admin.get(f"{PATH}/{letter['id']}")).json() == letter
     told = (await people.viewer.get("/events", params={"type": "dead_letter.*"})).json()["items"]
     assert [event["type"] for event in told] == ["dead_letter.added"]
 
@@ -59,13 +59,13 @@ async def test_a_failed_run_lies_there_with_its_context(people: People) -> None:
 async def test_retrying_one(people: People) -> None:
     _, run_id = await failed(people)
     (letter,) = await letters(people)
-    answer = await people.owner.post(f"{PATH}/{letter['id']}/retry")
+    answer = await people.admin.post(f"{PATH}/{letter['id']}/retry")
     assert answer.status_code == 200, answer.text
     again = answer.json()
     assert again["status"] == "retried"
     assert again["run_id"] == run_id
     assert again["retry_run_id"] == again["execution_id"] != run_id
-    second = await people.owner.post(f"{PATH}/{letter['id']}/retry")
+    second = await people.admin.post(f"{PATH}/{letter['id']}/retry")
     assert code(second) == (409, "dead_letter_retried")
     # It fails again, and lies there with one more attempt.
     await until(people.editor, again["retry_run_id"], "failed")
@@ -79,7 +79,7 @@ async def test_two_who_retry_at_once(people: People) -> None:
     await failed(people)
     (letter,) = await letters(people)
     path = f"{PATH}/{letter['id']}/retry"
-    answers = await asyncio.gather(people.owner.post(path), people.admin.post(path))
+    answers = await asyncio.gather(people.admin.post(path), people.superadmin.post(path))
     assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
@@ -89,14 +89,14 @@ async def test_retrying_all(people: People) -> None:
         run_id = await start(people.editor, agent)
         await until(people.editor, run_id, "failed")
     other, _ = await failed(people, name="Other")
-    some = await people.owner.post(f"{PATH}/retry-all", json={"agent_id": agent["id"], "limit": 3})
+    some = await people.admin.post(f"{PATH}/retry-all", json={"agent_id": agent["id"], "limit": 3})
     assert some.status_code == 200, some.text
     shown = some.json()
     assert (shown["retried"], shown["failed"], shown["problems"]) == (3, 0, [])
     assert shown["remaining"] >= 1
     assert len(await letters(people, status="retried", agent_id=agent["id"])) == 3
     assert await letters(people, status="retried", agent_id=other["id"]) == []
-    assert (await people.owner.post(f"{PATH}/retry-all")).json()["retried"] >= 2
+    assert (await people.admin.post(f"{PATH}/retry-all")).json()["retried"] >= 2
 
 
 async def test_adding_one_by_hand(people: People, scripted: ScriptedServer) -> None:
@@ -105,16 +105,16 @@ async def test_adding_one_by_hand(people: People, scripted: ScriptedServer) -> N
     run_id = await start(people.editor, agent)
     await until(people.editor, run_id, "completed")
     body = {"task_id": run_id, "reason": "It is wrong"}
-    answer = await people.owner.post(PATH, json=body)
+    answer = await people.admin.post(PATH, json=body)
     assert answer.status_code == 201, answer.text
     letter = answer.json()
     assert (letter["reason"], letter["source"]) == ("It is wrong", "manual")
-    assert code(await people.owner.post(PATH, json=body)) == (409, "dead_letter_taken")
-    unknown = await people.owner.post(PATH, json={"run_id": "nothing"})
+    assert code(await people.admin.post(PATH, json=body)) == (409, "dead_letter_taken")
+    unknown = await people.admin.post(PATH, json={"run_id": "nothing"})
     assert code(unknown) == (404, "run_not_found")
-    assert (await people.owner.delete(f"{PATH}/{letter['id']}")).status_code == 204
+    assert (await people.admin.delete(f"{PATH}/{letter['id']}")).status_code == 204
     assert await letters(people) == []
-    assert (await people.owner.delete(f"{PATH}/{letter['id']}")).status_code == 404
+    assert (await people.admin.delete(f"{PATH}/{letter['id']}")).status_code == 404
     told = (await people.viewer.get("/events", params={"type": "dead_letter.*"})).json()["items"]
     assert [event["type"] for event in told] == ["dead_letter.removed", "dead_letter.added"]
 
@@ -140,13 +140,13 @@ async def test_what_cannot_lie_there(people: People, working: Muster) -> None:
         run = await session.get_one(Run, run_id)
         run.status = "running"
     (letter,) = await letters(people)
-    await people.owner.delete(f"{PATH}/{letter['id']}")
-    answer = await people.owner.post(PATH, json={"run_id": run_id})
+    await people.admin.delete(f"{PATH}/{letter['id']}")
+    answer = await people.admin.post(PATH, json={"run_id": run_id})
     assert code(answer) == (409, "dead_letter_refused")
     async with working.database.write() as session:
         run = await session.get_one(Run, run_id)
         run.status, run.kind = "failed", "external"
-    answer = await people.owner.post(PATH, json={"run_id": run_id})
+    answer = await people.admin.post(PATH, json={"run_id": run_id})
     assert code(answer) == (409, "dead_letter_refused")
 
 
@@ -183,10 +183,10 @@ async def test_a_run_that_was_resumed_to_its_end(people: People, scripted: Scrip
 
 
 async def test_stats_and_filters(people: People) -> None:
-    empty = (await people.owner.get(f"{PATH}/stats")).json()
+    empty = (await people.admin.get(f"{PATH}/stats")).json()
     assert (empty["total"], empty["oldest_at"], empty["by_kind"]) == (0, None, {})
     agent, _ = await failed(people)
-    stats = (await people.owner.get(f"{PATH}/stats")).json()
+    stats = (await people.admin.get(f"{PATH}/stats")).json()
     (letter,) = await letters(people)
     assert (stats["total"], stats["waiting"], stats["retried"], stats["last_24h"]) == (1, 1, 0, 1)
     assert stats["by_kind"] == {"agent": 1}
@@ -201,12 +201,29 @@ async def test_stats_and_filters(people: People) -> None:
 async def test_who_may(people: People) -> None:
     await failed(people)
     (letter,) = await letters(people)
-    assert len((await people.admin.get(PATH)).json()["items"]) == 1
-    for client in (people.viewer, people.operator, people.editor):
+    for client in (people.viewer, people.editor, people.owner, people.outsider):
         assert (await client.get(PATH)).status_code == 403
         assert (await client.get(f"{PATH}/stats")).status_code == 403
         assert (await client.post(f"{PATH}/{letter['id']}/retry")).status_code == 403
         assert (await client.post(f"{PATH}/retry-all")).status_code == 403
-    assert (await people.outsider.get(PATH)).json()["items"] == []
-    assert (await people.outsider.get(f"{PATH}/{letter['id']}")).status_code == 404
-    assert (await people.outsider.post(f"{PATH}/{letter['id']}/retry")).status_code == 404
+
+
+async def test_another_project(people: People, working: Muster) -> None:
+    """Admins see the project that they ask about, and only where they are members."""
+    await failed(people)
+    (letter,) = await letters(people)
+    async with working.database.write() as session:
+        run = await session.get_one(Run, letter["run_id"])
+        run.project_id = people.other_project_id
+        await session.flush()
+        theirs = await bury(session, Caller.system(run.project_id), run)
+        run.project_id = people.project_id
+        row = await session.get_one(DeadLetter, theirs)
+        row.project_id = people.other_project_id
+    assert await letters(people) == []
+    for method, suffix in (("GET", ""), ("DELETE", ""), ("POST", "/retry")):
+        answer = await people.admin.request(method, f"{PATH}/{theirs}{suffix}")
+        assert code(answer) == (404, "dead_letter_not_found")
+    assert (await people.admin.post(f"{PATH}/retry-all")).json()["retried"] == 0
+    other = {"X-Project-Id": people.other_project_id}
+    assert (await people.admin.get(PATH, headers=other)).status_code == 404

@@ -208,6 +208,7 @@ PROJECT_SCOPES: dict[ProjectRole, frozenset[Scope]] = {
         Scope.PROJECTS_WRITE,
         Scope.BUDGETS_WRITE,
     },
+    ProjectRole.OWNER: _EDITOR | {Scope.PROJECTS_WRITE, Scope.BUDGETS_WRITE},
 }
 
 AGENT_KEY_SCOPES = frozenset(
