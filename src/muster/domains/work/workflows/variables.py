@@ -163,7 +163,7 @@ def undefined(spec: WorkflowSpec, edges: Edges, readings: Iterable[Reading]) -> 
     """Yield the variables that no way to the node that reads them has made."""
     made = {node.name: _made_by(node) for node in spec.nodes}
     everything = GIVEN.union(spec.inputs, *made.values())
-    before = _made_before(spec, edges, made)
+    before = _made_before(edges, made)
     seen: set[tuple[int, str]] = set()
     for reading in readings:
         node = spec.nodes[reading.index]
@@ -197,9 +197,7 @@ def _made_by(node: NodeSpec) -> set[str]:
     return made
 
 
-def _made_before(
-    spec: WorkflowSpec, edges: Edges, made: Mapping[str, set[str]]
-) -> dict[str, set[str]]:
+def _made_before(edges: Edges, made: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """Spread what nodes make to all that may come after them, until nothing changes.
 
     A variable is a bit: large workflows have many ways to go.
