@@ -62,6 +62,12 @@ def flow(*nodes: dict[str, Any], **fields: Any) -> WorkflowSpec:
     return WorkflowSpec(nodes=[NodeSpec.model_validate(node) for node in nodes], **fields)
 
 
+def between(*nodes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a whole flow: a start before the first of these, an end after the last."""
+    first = {"name": "start", "type": "start", "next": nodes[0]["name"]}
+    return [first, *nodes[:-1], {**nodes[-1], "next": "end"}, {"name": "end", "type": "end"}]
+
+
 async def start_plan(
     muster: Muster, project_id: str, spec: CrewSpec | WorkflowSpec, **inputs: Any
 ) -> str:

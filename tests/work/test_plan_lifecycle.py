@@ -10,7 +10,7 @@ from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import make_agent, spans, until
-from tests.work.plan_setting import MODEL, crew, flow, start_plan, task
+from tests.work.plan_setting import MODEL, between, crew, flow, start_plan, task
 
 pytestmark = pytest.mark.anyio
 
@@ -176,10 +176,10 @@ async def test_rules_deny_an_agent_at_the_start_and_in_the_middle(
     second = await make_agent(people.editor, name="Second", tools=[])
     workflow = {
         "name": "Two",
-        "nodes": [
+        "nodes": between(
             {"name": "one", "type": "agent", "agent": first["id"], "next": "two"},
             {"name": "two", "type": "agent", "agent": second["id"]},
-        ],
+        ),
     }
     say(scripted, Reply(text="One.", delay_s=0.5), Reply(text="Two."))
     started = await people.operator.post("/executions", json={"workflow": workflow})

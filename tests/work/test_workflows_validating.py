@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from muster.domains.work.workflows import Known, Problem, problems_of, read_workflow
+from muster.domains.work.workflows import (
+    Known,
+    Problem,
+    WorkflowInvalid,
+    problems_of,
+    read_workflow,
+)
 from tests.work.workflow_texts import ACTIONS
 
 
@@ -237,3 +243,17 @@ def test_rules_of_actions() -> None:
     read = read_workflow({"version": 2, "actions": [ask, {**ask, "id": "b"}, find, refs]})
     found = {p.path: p.suggestion for p in problems_of(read.spec, read=read)}
     assert found == {"actions.1.variables.0.name": None, "actions.3.variable_refs.0": "hits"}
+
+
+def test_what_would_take_quadratic_time_is_checked_in_time() -> None:
+    every = [f"n{i}" for i in range(400)]
+    nodes: list[dict[str, Any]] = [
+        {"name": n, "type": "llm", "prompt": "x", "output": n, "depends_on": every[:i]}
+        for i, n in enumerate(every)
+    ]
+    assert found(*nodes, mode="graph") == []
+    text = "}}" + "{{" * 20_000
+    problems = found({"name": "a", "type": "llm", "prompt": text}, mode="graph")
+    assert [p.path for p in problems] == ["nodes.0.prompt"]
+    with pytest.raises(WorkflowInvalid, match="5000 characters"):
+        found({"name": "a", "type": "if", "condition": text * 10})

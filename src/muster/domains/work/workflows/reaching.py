@@ -59,3 +59,24 @@ def circles(edges: Edges) -> Iterator[list[str]]:
                 state[name] = 1
                 path.append(name)
                 stack.append(iter(edges[name]))
+
+
+def downwards(edges: Edges) -> list[str]:
+    """Return nodes such that each comes before those it leads to, circles apart."""
+    left: list[str] = []
+    seen: set[str] = set()
+    for start in edges:
+        if start in seen:
+            continue
+        seen.add(start)
+        stack = [(start, iter(edges[start]))]
+        while stack:
+            name, following = stack[-1]
+            target = next(following, None)
+            if target is None:
+                left.append(name)
+                stack.pop()
+            elif target not in seen and target in edges:
+                seen.add(target)
+                stack.append((target, iter(edges[target])))
+    return left[::-1]

@@ -18,7 +18,7 @@ from muster.domains.work.plans import (
     names_of,
     template_expressions,
 )
-from muster.domains.work.workflows.reaching import Edges
+from muster.domains.work.workflows.reaching import Edges, downwards
 
 GIVEN = {
     "context",
@@ -112,7 +112,8 @@ def _expressions_of(node: NodeSpec) -> Iterator[tuple[str, str]]:
     for variable, expression in node.assign.items():
         yield f"assign.{variable}", expression
     for path, text in _texts_of(node):
-        for expression in template_expressions(text):
+        # Behind the last end nothing is a template; to look for one there takes quadratic time.
+        for expression in template_expressions(text[: text.rfind("}}") + 2]):
             yield path, expression
 
 
@@ -162,7 +163,7 @@ def undefined(spec: WorkflowSpec, edges: Edges, readings: Iterable[Reading]) -> 
     """Yield the variables that no way to the node that reads them has made."""
     made = {node.name: _made_by(node) for node in spec.nodes}
     everything = GIVEN.union(spec.inputs, *made.values())
-    before = _made_before(spec, edges, made)
+    before = _made_before(edges, made)
     seen: set[tuple[int, str]] = set()
     for reading in readings:
         node = spec.nodes[reading.index]
@@ -196,17 +197,23 @@ def _made_by(node: NodeSpec) -> set[str]:
     return made
 
 
-def _made_before(
-    spec: WorkflowSpec, edges: Edges, made: Mapping[str, set[str]]
-) -> dict[str, set[str]]:
-    """Spread what nodes make to all that may come after them, until nothing changes."""
-    found: dict[str, set[str]] = {node.name: set() for node in spec.nodes}
-    left = [node.name for node in spec.nodes]
-    while left:
-        name = left.pop()
-        after = found[name] | made[name]
-        for following in edges.get(name, ()):
-            if not after <= found[following]:
-                found[following] |= after
-                left.append(following)
-    return found
+def _made_before(edges: Edges, made: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Spread what nodes make to all that may come after them, until nothing changes.
+
+    A variable is a bit: large workflows have many ways to go.
+    """
+    names = sorted(set[str]().union(*made.values()))
+    bits = {name: 1 << place for place, name in enumerate(names)}
+    own = {node: sum(bits[name] for name in variables) for node, variables in made.items()}
+    found = dict.fromkeys(own, 0)
+    order = downwards(edges)
+    changed = True
+    while changed:
+        changed = False
+        for node in order:
+            after = found[node] | own[node]
+            for following in edges.get(node, ()):
+                if after & ~found[following]:
+                    found[following] |= after
+                    changed = True
+    return {node: {name for name in names if bits[name] & mask} for node, mask in found.items()}

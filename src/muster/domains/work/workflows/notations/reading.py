@@ -127,10 +127,14 @@ def expression_of(value: Any) -> Any:
     value = text_of(value)
     if not isinstance(value, str):
         return value
-    whole = _TEMPLATE.fullmatch(value.strip())
-    if whole is not None and "}}" not in whole[1]:
-        return whole[1].strip()
-    return _TEMPLATE.sub(lambda match: f"({match[1].strip()})", value)
+    if "}}" not in value:
+        return value
+    whole = value.strip()
+    if whole.startswith("{{") and whole.find("}}") == len(whole) - 2:
+        return whole[2:-2].strip()
+    # Behind the last end nothing is a template; to look for one there takes quadratic time.
+    end = value.rfind("}}") + 2
+    return _TEMPLATE.sub(lambda match: f"({match[1].strip()})", value[:end]) + value[end:]
 
 
 def variable_template(name: Any) -> Any:
