@@ -63,7 +63,7 @@ def flow(*nodes: dict[str, Any], **fields: Any) -> WorkflowSpec:
 
 
 def between(*nodes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes of a whole flow: a start before the first of these, an end after the last."""
+    """Return the nodes of a whole flow: these between a start and an end."""
     first = {"name": "start", "type": "start", "next": nodes[0]["name"]}
     return [first, *nodes[:-1], {**nodes[-1], "next": "end"}, {"name": "end", "type": "end"}]
 
