@@ -129,7 +129,7 @@ async def test_a_task_is_known_by_its_last_run(people: People) -> None:
         assert started.status_code == 202, started.text
         run_id = started.json()["execution_id"]
         await until(people.editor, run_id, "completed")
-    added = await people.owner.post(PATH, json={"task_id": task["id"]})
+    added = await people.admin.post(PATH, json={"task_id": task["id"]})
     assert added.status_code == 201, added.text
     assert (added.json()["run_id"], added.json()["kind"]) == (run_id, "task")
 

@@ -21,6 +21,7 @@ from muster.domains.dialogue.collaboration import collaboration_acts
 from muster.domains.dialogue.mailbox import mailbox_acts
 from muster.domains.dialogue.reviews import review_acts
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
+from muster.domains.work.dead_letters import bury_failed
 from muster.domains.work.launching import follow_task, tasks_of
 from muster.domains.work.runs import FOLLOWERS, RunFollower
 from muster.entrypoints.generating import GeneratingModels
@@ -88,7 +89,7 @@ class Muster:
             courier=self.courier,
             master_key=self.master_key,
         )
-        self.database.info[FOLLOWERS] = (follow_task,)
+        self.database.info[FOLLOWERS] = (follow_task, bury_failed)
         self.launcher = self.running.launcher
         self.action_delivery = self._deliver_for_actions()
         self.event_tail = EventTail(self.database, self.live)

@@ -26,7 +26,6 @@ from muster.domains.control.policies import (
     RegistrationJudge,
 )
 from muster.domains.work.costs import ExternalCosts, JournalSpending
-from muster.domains.work.dead_letters import Burials
 from muster.domains.work.journal import JournalReader, JournalWriter
 from muster.domains.work.launching import Launcher
 from muster.domains.work.logs import IdleSweep, Intake
@@ -145,7 +144,7 @@ class Running:
             ),
             blobs=blobs,
             gate=Gate(checks),
-            endings=Burials(PolicyEndings(policies, memories)),
+            endings=PolicyEndings(policies, memories),
             access_rules=self.access_rules,
             models=models,
             tools=tools,

@@ -1,7 +1,7 @@
 """Dead letters: runs that failed for good, with what is needed to start them again."""
 
-from muster.domains.work.dead_letters.burying import Burials, bury
+from muster.domains.work.dead_letters.burying import bury, bury_failed
 from muster.domains.work.dead_letters.models import DeadLetter
 from muster.domains.work.dead_letters.service import DeadLetterService
 
-__all__ = ["Burials", "DeadLetter", "DeadLetterService", "bury"]
+__all__ = ["DeadLetter", "DeadLetterService", "bury", "bury_failed"]

@@ -1,10 +1,10 @@
 """Laying a run down in the dead letters, in the unit of work that ends it."""
 
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.dead_letters.events import DeadLetterAdded, DeadLetterWasRetried
 from muster.domains.work.dead_letters.models import RETRIED, WAITING, DeadLetter
 from muster.domains.work.journal import Run, RunStatus, Step
+from muster.domains.work.runs import RunMove
 from muster.kernel import clock
 from muster.kernel.ids import new_id
 from muster.platform import events
@@ -20,49 +21,19 @@ from muster.platform.access import Caller
 
 _LAST_STEPS = 20
 _LONGEST = 2_000
-# Built once, as every end of a run asks it.
-_STATUS = select(Run.status).where(Run.id == bindparam("of_run"))
 
 
-class _Ending(Protocol):
-    async def report(self, session: AsyncSession) -> None: ...
-
-
-class _Endings(Protocol):
-    async def prepare(self, run: Run) -> _Ending | None: ...
-
-
-class Burials:
-    """Lays runs down that have failed, after whoever else looks at their ends.
-
-    Args:
-        others: Who looks at them as well.
-    """
-
-    def __init__(self, others: _Endings) -> None:
-        self._others = others
-
-    async def prepare(self, run: Run) -> _Ending | None:
-        """Return what looks at the end of a run."""
-        other = await self._others.prepare(run)
-        # What another run started is that one's to judge; what runs elsewhere starts again there.
-        return other if run.parent_run_id or run.kind == EXTERNAL else _Burial(run, other)
-
-
-class _Burial:
-    def __init__(self, run: Run, other: _Ending | None) -> None:
-        self._run, self._other = run, other
-
-    async def report(self, session: AsyncSession) -> None:
-        """Lay the run down if it has failed."""
-        if self._other is not None:
-            await self._other.report(session)
-        status = await session.scalar(_STATUS, {"of_run": self._run.id})
-        if status == RunStatus.FAILED:
-            run = await session.get_one(Run, self._run.id, populate_existing=True)
-            await bury(session, Caller.system(run.project_id), run)
-        elif status == RunStatus.COMPLETED and self._run.segment > 1:
-            await _raise_up(session, self._run)
+async def bury_failed(session: AsyncSession, _: Caller, move: RunMove) -> None:
+    """Go along with the moves of a run: lay it down when it fails, raise it up when it recovers."""
+    run = move.run
+    # What another run started is that one's to judge; what runs elsewhere starts again there.
+    if run.parent_run_id or run.kind == EXTERNAL:
+        return
+    if move.status == RunStatus.FAILED:
+        ended = await session.get_one(Run, run.id, populate_existing=True)
+        await bury(session, Caller.system(run.project_id), ended)
+    elif move.status == RunStatus.COMPLETED and run.segment > 1:
+        await _raise_up(session, run)
 
 
 async def bury(

@@ -20,6 +20,7 @@ from muster.domains.work.runs.lifecycle import (
     FOLLOWERS,
     JOB_KIND,
     Follower,
+    RunMove,
     hold_line,
     wake_decided,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "RunExecutor",
     "RunFile",
     "RunFollower",
+    "RunMove",
     "RunNotFound",
     "RunParts",
     "RunService",

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.runs.events import RunCreated
-from muster.domains.work.runs.lifecycle import follow
+from muster.domains.work.runs.lifecycle import RunMove, go_along
 from muster.kernel.ids import new_id
 from muster.platform import events
 from muster.platform.access import Caller
@@ -68,5 +68,5 @@ async def insert_run(session: AsyncSession, caller: Caller, new: NewRun) -> Run:
             run_id=run.id, name=run.name, kind=run.kind, agent_id=run.agent_id, origin=run.origin
         ),
     )
-    await follow(session, caller, run, "created")
+    await go_along(session, caller, RunMove(run, "created"))
     return run

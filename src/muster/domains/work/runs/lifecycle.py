@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +44,6 @@ JOB_KIND = "run"
 FOLLOWERS = "run_followers"
 """In the `info` of a session: those who go along with the moves of runs, in their unit of work."""
 
-Follower = Callable[[AsyncSession, Caller, Run, str, Any, dict[str, Any] | None], Awaitable[None]]
-"""Told with the run's new status, its result and its error; of a new run, that it is created."""
 RESTARTED = "Job cancelled - service was restarted while job was running"
 """The documented reason of runs that a restart cancelled."""
 
@@ -150,7 +149,7 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
         caller,
         event(run_id=run.id, name=run.name, agent_id=run.agent_id, segment=run.segment),
     )
-    await follow(session, caller, run, RunStatus.RUNNING)
+    await go_along(session, caller, RunMove(run, RunStatus.RUNNING))
     tell(session, run.id, RunStatus.RUNNING)
     return started_at
 
@@ -188,7 +187,7 @@ async def wait(
     )
     if run.agent_id:
         await _rest(session, caller, run.agent_id)
-    await follow(session, caller, run, RunStatus.WAITING_FOR_APPROVAL)
+    await go_along(session, caller, RunMove(run, RunStatus.WAITING_FOR_APPROVAL))
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
@@ -213,18 +212,24 @@ async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_m
     tell(session, run.id, RunStatus.PENDING)
 
 
-async def follow(
-    session: AsyncSession,
-    caller: Caller,
-    run: Run,
-    status: str,
-    result: Any = None,
-    error: dict[str, Any] | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class RunMove:
+    """A run and its new status, which is `created` for a new one; what it came to at its end."""
+
+    run: Run
+    status: str
+    result: Any = None
+    error: dict[str, Any] | None = None
+
+
+Follower = Callable[[AsyncSession, Caller, RunMove], Awaitable[None]]
+
+
+async def go_along(session: AsyncSession, caller: Caller, move: RunMove) -> None:
     """Let those who go along with runs know of a move, in its unit of work."""
     followers: Sequence[Follower] = session.info.get(FOLLOWERS, ())
     for follower in followers:
-        await follower(session, caller, run, status, result, error)
+        await follower(session, caller, move)
 
 
 async def _child_waits(session: AsyncSession, run_id: str) -> bool:
@@ -291,7 +296,8 @@ async def _finish_one(
     )
     events.record(session, caller, fact)
     error = changes.get("error") or ({"message": reason} if reason else None)
-    await follow(session, caller, run, moved.status, changes.get("result"), error)
+    move = RunMove(run, moved.status, changes.get("result"), error)
+    await go_along(session, caller, move)
     tell(session, run.id, moved.status)
     metrics.RUNS_FINISHED.labels(moved.status.value).inc()
     return moved.status
