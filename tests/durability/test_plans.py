@@ -134,8 +134,8 @@ async def test_killed_at_every_boundary(world: World, body: Body) -> None:
         name = f"k{number}"
         run = await begin(world, body(name), name)
         await until_steps(world, run, number)
-        before = asked(world, name)
         await world.kill(worker, run)
+        before = asked(world, name)
         worker = await world.workers.start()
         await world.until_ended(run)
         read = await world.get(run)

@@ -54,7 +54,7 @@ def test_inputs_and_files_go_over_those_of_the_file(local: Local, tmp_path: Path
     more.write_text("The cat is called Minka.")
     read = tmp_path / "read.yaml"
     read.write_text(
-        "name: Reading\nnodes:\n  - {name: read, type: tool, tool: read_file, "
+        "name: Reading\nmode: graph\nnodes:\n  - {name: read, type: tool, tool: read_file, "
         "arguments: {path: more.md}}\n"
     )
     assert "Minka" in json.dumps(local.run(str(read), "--file", str(more))["result"])

@@ -57,13 +57,13 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 OF_ALL = {"builtin", "environment"}
 """Sources of what every project has: built-in tools and models, those of the environment."""
 
-OF_PLATFORM = {"users:read", "audit:read", "breakers:read", "access-rules:read", "workers:approve"}
 OF_PLATFORM = {
     "users:read",
     "audit:read",
     "breakers:read",
     "access-rules:read",
     "dead-letters:read",
+    "workers:approve",
 }
 """Scopes of admins, who look after all projects."""
 

@@ -29,8 +29,16 @@ def _once_each(values: list[int]) -> list[int]:
     return sorted(set(values))
 
 
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - what Pydantic tells the caller
+    return value
+
+
 Limit = Annotated[
-    float, Field(ge=0, le=_HIGHEST, allow_inf_nan=False, description="US dollars.", examples=[50.0])
+    float,
+    BeforeValidator(_a_number),
+    Field(ge=0, le=_HIGHEST, allow_inf_nan=False, description="US dollars.", examples=[50.0]),
 ]
 Thresholds = Annotated[
     list[Annotated[int, Field(ge=1, le=_WHOLE)]],

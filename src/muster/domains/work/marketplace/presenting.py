@@ -4,11 +4,11 @@ from muster.domains.work.marketplace.bundles import KINDS, Bundle, bundles
 from muster.domains.work.marketplace.errors import BundleNotFound
 from muster.domains.work.marketplace.rendering import Rendered, chosen, render
 from muster.domains.work.marketplace.schemas import (
+    BundleTemplateOut,
     ExampleOut,
     ParameterOut,
     PlannedThing,
     TemplateList,
-    TemplateOut,
     TemplateSummary,
 )
 from muster.kernel.paging import Rows
@@ -37,10 +37,10 @@ def summary(bundle: Bundle, installation_id: str | None) -> TemplateSummary:
     )
 
 
-def detail(bundle: Bundle, installation_id: str | None) -> TemplateOut:
+def detail(bundle: Bundle, installation_id: str | None) -> BundleTemplateOut:
     """Return a bundle with all that it makes under its own names."""
     rendered = render(bundle, chosen(bundle, None, None, {}))
-    return TemplateOut(
+    return BundleTemplateOut(
         **summary(bundle, installation_id).model_dump(),
         description=bundle.description,
         parameters=[ParameterOut.model_validate(one) for one in bundle.parameters],

@@ -18,11 +18,11 @@ from muster.domains.work.marketplace.errors import (
 from muster.domains.work.marketplace.installing import Installer
 from muster.domains.work.marketplace.presenting import detail, find_bundle, listed
 from muster.domains.work.marketplace.schemas import (
+    BundleTemplateOut,
     InstallationOut,
     InstallRequest,
     InstallResult,
     TemplateList,
-    TemplateOut,
     TemplateSummary,
     UninstallParams,
     UninstallResult,
@@ -70,7 +70,7 @@ async def list_marketplace_templates(
 
 
 @router.get("/templates/{template_id}", responses=problems(BundleNotFound))
-async def get_marketplace_template(marketplace: Reader, template_id: str) -> TemplateOut:
+async def get_marketplace_template(marketplace: Reader, template_id: str) -> BundleTemplateOut:
     """Get a template with everything that it would make."""
     bundle = find_bundle(template_id)
     installation = await marketplace.of(bundle)

@@ -105,7 +105,7 @@ class ExampleOut(Out):
     approvals: Annotated[int, Field(description="Questions to a person before it ends.")]
 
 
-class TemplateOut(TemplateSummary):
+class BundleTemplateOut(TemplateSummary):
     """A template with everything that it makes, under its own names and with its defaults."""
 
     description: Annotated[str, Field(description="Markdown.")]
