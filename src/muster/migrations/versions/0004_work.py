@@ -80,24 +80,16 @@ def upgrade() -> None:
         sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column(
-            "agents_yaml", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
-        ),
-        sa.Column(
-            "tasks_yaml", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
-        ),
+        sa.Column("agents_yaml", sa.JSON(), nullable=True),
+        sa.Column("tasks_yaml", sa.JSON(), nullable=True),
         sa.Column(
             "agent_ids", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
         sa.Column(
             "task_ids", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
-        sa.Column(
-            "nodes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
-        ),
-        sa.Column(
-            "edges", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
-        ),
+        sa.Column("nodes", sa.JSON(), nullable=False),
+        sa.Column("edges", sa.JSON(), nullable=False),
         sa.Column("process", sa.String(length=16), nullable=False),
         sa.Column("model", sa.String(length=255), nullable=True),
         sa.Column("planning", sa.Boolean(), nullable=False),
@@ -106,15 +98,11 @@ def upgrade() -> None:
         sa.Column("reasoning_llm", sa.String(length=255), nullable=True),
         sa.Column("manager_llm", sa.String(length=255), nullable=True),
         sa.Column("manager_agent", sa.String(length=255), nullable=True),
-        sa.Column(
-            "tool_configs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
-        ),
+        sa.Column("tool_configs", sa.JSON(), nullable=False),
         sa.Column("memory", sa.Boolean(), nullable=False),
         sa.Column("verbose", sa.Boolean(), nullable=False),
         sa.Column("max_rpm", sa.Integer(), nullable=True),
-        sa.Column(
-            "inputs", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
-        ),
+        sa.Column("inputs", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
