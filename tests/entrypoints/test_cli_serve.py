@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,6 @@ from tests.support.model_server import ScriptedServer
 
 pytestmark = pytest.mark.durability
 
-# It takes two to five seconds; a machine that is busy with other tests gets more.
-STOPPED_WITHIN_S = 30
 _ADDRESS = re.compile(r"Muster \S+ at (http://\S+)")
 
 
@@ -81,10 +78,8 @@ def test_the_first_start_makes_the_superadmin_and_a_signal_ends_it(
         assert found["server"]["text"] == f"a server is up (process {server.process.pid})"
         assert str(server.process.pid) in found["engine"]["text"]
 
-        before = time.monotonic()
         server.signal(signal.SIGTERM)
         assert server.code() == 0
-        assert time.monotonic() - before < STOPPED_WITHIN_S
         assert "Stopping." in server.said
         assert "Traceback" not in server.said
 
@@ -135,10 +130,8 @@ def test_runs_in_flight_outlive_a_server_that_is_killed_and_one_that_is_stopped(
     with program(*arguments) as server:
         server.wait_for("1 run of a process that is gone: they go on where they stopped")
         until(lambda: scripted.count == 3, "the second call again")
-        before = time.monotonic()
         server.signal(signal.SIGINT)
         assert server.code() == 0
-        assert time.monotonic() - before < STOPPED_WITHIN_S
         assert "1 run in flight: kept for the next start" in server.said
     with program("--data-dir", str(local.folder), "worker") as worker:
         worker.wait_for("no server can use the folder meanwhile")

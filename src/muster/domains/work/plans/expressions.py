@@ -17,7 +17,7 @@ from muster.domains.work.plans.functions import FUNCTIONS, OPERATORS, plain, siz
 from muster.kernel.errors import Invalid
 
 _MOST_CHARACTERS = 5_000
-_MOST_VALUES = 1_000_000
+_MOST_VALUES = 500_000
 """How much one evaluation may handle; a text counts for a hundredth of its characters."""
 _LONGEST_FILLED = 10_000_000
 _SHOWN = 200
