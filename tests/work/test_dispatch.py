@@ -69,7 +69,7 @@ async def test_a_pending_run_without_a_job_is_given_to_the_engine(
     people: People, working: Muster, agent: dict[str, Any]
 ) -> None:
     run_id = await parked(people, working, agent)
-    await Dispatcher(working.running.parts).once()
+    await Dispatcher(working.running.parts).recover()
     run = await until(people.viewer, run_id)
     assert (run["status"], run["segment"]) == ("completed", 1)
 
@@ -78,7 +78,7 @@ async def test_a_run_at_work_without_a_job_begins_a_new_segment(
     people: People, working: Muster, agent: dict[str, Any]
 ) -> None:
     run_id = await parked(people, working, agent, age_s=40, status="running", fence=3)
-    assert await Dispatcher(working.running.parts).once() == 1
+    assert await Dispatcher(working.running.parts).recover() == 1
     run = await until(people.viewer, run_id)
     assert (run["status"], run["segment"]) == ("completed", 2)
 
@@ -89,7 +89,7 @@ async def test_a_run_that_was_asked_to_stop_comes_to_its_end(
     run_id = await parked(
         people, working, agent, age_s=40, status="stopping", stop_requested="graceful"
     )
-    assert await Dispatcher(working.running.parts).once() == 1
+    assert await Dispatcher(working.running.parts).recover() == 1
     run = await until(people.viewer, run_id)
     assert (run["status"], run["segment"]) == ("stopped", 2)
     assert [s["key"] for s in await spans(people.viewer, run_id)] == ["start", "end"]
@@ -107,7 +107,7 @@ async def test_what_is_not_forgotten_is_left_alone(
     parts = working.running.parts
     engine = Deaf(f"{known}:1")
     object.__setattr__(parts, "engine", engine)
-    assert await Dispatcher(parts).once() == 0
+    assert await Dispatcher(parts).recover() == 0
     assert engine.given == []
     for run_id in (fresh, busy, known, waiting, child):
         assert (await people.viewer.get(f"/executions/{run_id}")).json()["segment"] == 1
@@ -129,7 +129,7 @@ async def test_a_run_that_moved_on_meanwhile_is_left_alone(
 
     engine = Late()
     object.__setattr__(parts, "engine", engine)
-    await Dispatcher(parts).once()
+    await Dispatcher(parts).recover()
     assert engine.given == []
     for run_id, status in ((taken, "running"), (ended, "completed")):
         run = (await people.viewer.get(f"/executions/{run_id}")).json()
@@ -147,7 +147,7 @@ async def test_a_job_that_ended_without_its_run_gets_a_successor(
 
     engine = Forgetful()
     object.__setattr__(working.running.parts, "engine", engine)
-    await Dispatcher(working.running.parts).once()
+    await Dispatcher(working.running.parts).recover()
     assert engine.given == [f"{run_id}:1", f"{run_id}:2"]
 
 
@@ -158,14 +158,14 @@ async def test_the_dispatcher_survives_a_fault(
     times: list[int] = []
 
     class Shaky(Dispatcher):
-        async def once(self) -> int:
+        async def recover(self) -> int:
             times.append(1)
             if len(times) == 1:
                 raise OSError("the database is away")
             looked.set()
             return 0
 
-    monkeypatch.setattr("muster.domains.work.runs.dispatch._INTERVAL_S", 0.01)
+    monkeypatch.setattr("muster.domains.work.runs.dispatch._LOOK_EVERY_S", 0.01)
     task = asyncio.create_task(Shaky(working.running.parts).run())
     await asyncio.wait_for(looked.wait(), 10)
     task.cancel()
@@ -207,7 +207,7 @@ async def test_a_process_without_an_engine_leaves_runs_to_others(
         assert answer.json()["status"] == "cancelled"
         object.__setattr__(working.running.parts, "engine", real)
     await set_run(working, left, age_s=5)
-    await Dispatcher(working.running.parts).once()
+    await Dispatcher(working.running.parts).recover()
     assert (await until(people.viewer, left))["status"] == "completed"
     assert await spans(people.viewer, cancelled) == []
 

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from muster.domains.work.plans import PlanNotReady, Target
+from muster.domains.work.runs import Dispatcher
 from muster.entrypoints.assembly import Muster
 from muster.kernel.errors import NotFound
 from muster.kernel.ids import new_id
 from muster.platform.access import Caller
 from tests.support.model_server import Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import make_agent, open_approval, until
+from tests.work.driving import make_agent, open_approval, spans, until
 from tests.work.plan_setting import MODEL, between
 
 pytestmark = pytest.mark.anyio
@@ -111,3 +112,45 @@ async def test_workflows_within_workflows(people: People) -> None:
     await people.owner.post(f"/approvals/{asked['id']}/approve", json={})
     run = await until(people.owner, run_id)
     assert (run["status"], run["result"]) == ("completed", "this again"), run
+
+
+async def test_what_sleeps_beside_a_question_within_a_workflow(
+    working: Muster, people: People
+) -> None:
+    inner = {
+        "name": "Patient",
+        "mode": "graph",
+        "nodes": [
+            {"name": "gate", "type": "approval"},
+            {"name": "pause", "type": "delay", "delay_s": 4},
+            {"name": "after", "type": "output", "prompt": "slept", "depends_on": ["pause"]},
+            {"name": "both", "type": "output", "prompt": "done", "depends_on": ["gate", "after"]},
+        ],
+    }
+    made = await people.editor.post("/workflows", json=inner)
+    assert made.status_code == 201, made.text
+    outer = {"nodes": between({"name": "inner", "type": "subworkflow", "workflow": "Patient"})}
+    started = await people.owner.post("/executions", json={"workflow": outer})
+    run_id = started.json()["execution_id"]
+    child_id = await only_child(people, run_id)
+    asked = await open_approval(people.owner, child_id)
+    while "after" not in await steps_of(people, child_id):
+        await asyncio.sleep(0.02)
+    child = await until(people.owner, child_id, "waiting_for_approval")
+    run = await until(people.owner, run_id, "waiting_for_approval")
+    assert (child["segment"], run["segment"]) == (2, 2)
+    assert await Dispatcher(working.running.parts).wake() == 0, "it has slept"
+    await people.owner.post(f"/approvals/{asked['id']}/approve", json={})
+    run = await until(people.owner, run_id)
+    assert (run["status"], run["segment"]) == ("completed", 3), run
+
+
+async def only_child(people: People, run_id: str) -> str:
+    await until(people.owner, run_id, "waiting_for_approval")
+    found = await people.owner.get("/executions", params={"parent_run_id": run_id})
+    (child,) = found.json()["items"]
+    return str(child["id"])
+
+
+async def steps_of(people: People, run_id: str) -> set[str]:
+    return {span["name"] for span in await spans(people.owner, run_id)}

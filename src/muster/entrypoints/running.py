@@ -26,11 +26,11 @@ from muster.domains.control.policies import (
     RegistrationJudge,
 )
 from muster.domains.work.costs import ExternalCosts, JournalSpending
-from muster.domains.work.journal import JournalReader, JournalWriter
+from muster.domains.work.journal import PLAN_KINDS, JournalReader, JournalWriter
 from muster.domains.work.launching import Launcher
 from muster.domains.work.logs import IdleSweep, Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
-from muster.domains.work.plans import PLAN_KINDS, PlanSegment
+from muster.domains.work.plans import PlanSegment
 from muster.domains.work.runs import (
     JOB_KIND,
     AgentSegment,

@@ -14,6 +14,7 @@ from muster.domains.work.journal.reading import (
 from muster.domains.work.journal.statuses import (
     ACTIVE,
     FINAL,
+    PLAN_KINDS,
     RunStatus,
     StepKind,
     StepStatus,
@@ -23,6 +24,7 @@ from muster.domains.work.journal.writer import Fenced, JournalWriter, NewStep, r
 __all__ = [
     "ACTIVE",
     "FINAL",
+    "PLAN_KINDS",
     "Appended",
     "BlobStore",
     "Fenced",

@@ -22,6 +22,7 @@ class RunAction(StrEnum):
     START = "start"
     WAIT = "wait"
     WAKE = "wake"
+    SLEEP = "sleep"
     REQUEUE = "requeue"
     STOP = "stop"
     COMPLETE = "complete"
@@ -40,6 +41,7 @@ MOVES: dict[RunAction, tuple[frozenset[RunStatus], RunStatus]] = {
     RunAction.START: (frozenset({_S.PREPARING}), _S.RUNNING),
     RunAction.WAIT: (frozenset({_S.RUNNING}), _S.WAITING_FOR_APPROVAL),
     RunAction.WAKE: (frozenset({_S.WAITING_FOR_APPROVAL}), _S.PENDING),
+    RunAction.SLEEP: (frozenset({_S.RUNNING}), _S.PENDING),
     RunAction.REQUEUE: (_UNDER_WAY | {_S.PENDING}, _S.PENDING),
     RunAction.STOP: (_UNDER_WAY, _S.STOPPING),
     RunAction.COMPLETE: (frozenset({_S.RUNNING, _S.STOPPING}), _S.COMPLETED),

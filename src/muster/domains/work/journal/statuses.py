@@ -34,6 +34,10 @@ FINAL = frozenset(
 ACTIVE = frozenset(RunStatus) - FINAL
 
 
+PLAN_KINDS = ("task", "crew", "workflow")
+"""Kinds of runs that walk a plan; the others are of one agent, or of something outside."""
+
+
 class StepKind(StrEnum):
     """Kinds of steps: the vocabulary of governance."""
 

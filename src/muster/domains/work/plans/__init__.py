@@ -15,10 +15,9 @@ from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable,
 from muster.domains.work.plans.scope import node_key
 from muster.domains.work.plans.starting import Launcher, Target, TargetKind
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
-from muster.domains.work.plans.work import PLAN_KINDS, PlanSegment
+from muster.domains.work.plans.work import PlanSegment
 
 __all__ = [
-    "PLAN_KINDS",
     "CrewMember",
     "CrewSpec",
     "ExpressionInvalid",

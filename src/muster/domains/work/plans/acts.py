@@ -384,7 +384,7 @@ class NodeActs:
             until = datetime.fromisoformat(begun.output)
         left = (until - clock.now()).total_seconds()
         if left > _SLEEPS_HERE_S:
-            raise Suspended([], wake_at=until)
+            raise Suspended(for_people=False, wake_at=until)
         await asyncio.sleep(max(left, 0))
         return {"until": clock.iso(until)}
 

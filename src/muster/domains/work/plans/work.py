@@ -5,8 +5,6 @@ from muster.domains.work.plans.nodes import WorkflowSpec
 from muster.domains.work.plans.runner import PlanRunner
 from muster.domains.work.runs import Answer, Segment, prepare_workspace
 
-PLAN_KINDS = ("task", "crew", "workflow")
-
 
 class PlanSegment(Segment):
     """A segment of a run that executes a plan."""

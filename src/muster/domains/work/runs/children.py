@@ -7,6 +7,7 @@ goes on where it stopped.
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolOutcome
 from muster.domains.catalogue.agents import find_agent, ready_snapshot
-from muster.domains.work.journal import Fenced, Run, RunAction, RunStatus
+from muster.domains.work.journal import Fenced, IllegalRunMove, Run, RunAction, RunStatus
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.creation import NewRun, insert_run
 from muster.domains.work.runs.interruptions import Suspended
@@ -80,11 +81,11 @@ async def run_child(
     while not child.is_final:
         if child.status == RunStatus.WAITING_FOR_APPROVAL:
             # What is asked is asked by the child; this run only waits for it.
-            suspended = Suspended([], wake_at=child.wake_at)
-            suspended.for_people = True
-            raise suspended
-        if child.wake_at is not None and child.wake_at > clock.now():
-            raise Suspended([], wake_at=child.wake_at)
+            if not _is_due(child):
+                raise Suspended(wake_at=child.wake_at)
+            await _wake(parts, parent, child)
+        elif child.wake_at is not None and not _is_due(child):
+            raise Suspended(for_people=False, wake_at=child.wake_at)
         taken = await _take_up(parts, parent, child)
         if taken is not None:
             await execute(taken)
@@ -167,6 +168,20 @@ async def _take_up(parts: RunParts, parent: Parent, child: Run) -> Run | None:
         return await lifecycle.take_up(
             session, child.id, child.segment, parent.run.executor_id or ""
         )
+
+
+def _is_due(child: Run) -> bool:
+    return child.wake_at is not None and child.wake_at <= clock.now()
+
+
+async def _wake(parts: RunParts, parent: Parent, child: Run) -> None:
+    """Let a child go on whose moment has come, although people have not answered yet."""
+    async with parts.database.write() as session:
+        await _require_hold(session, parent)
+        current = await session.get_one(Run, child.id)
+        if current.segment == child.segment:
+            with suppress(IllegalRunMove):  # the answer came in this moment
+                await lifecycle.reopen(session, current, RunAction.WAKE)
 
 
 async def _reopen(parts: RunParts, run_id: str) -> Run:

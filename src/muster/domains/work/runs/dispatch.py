@@ -1,14 +1,17 @@
-"""The dispatcher: finds runs that the engine does not know, and gives them to it.
+"""The dispatcher: gives runs to the engine whose moment has come, and runs that it lost.
 
 A run is committed first and submitted right after; a process that dies between the two leaves a
 pending run without a job. The same holds for a run whose job ended without ending the run.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import load_only
 
 from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.journal import IllegalRunMove, Run, RunAction, RunStatus
@@ -17,72 +20,80 @@ from muster.domains.work.runs.parts import RunParts
 from muster.kernel import clock
 from muster.kernel.logging import get_logger
 
-_INTERVAL_S = 1.0
+_WAKE_EVERY_S = 1.0
+_LOOK_EVERY_S = 5.0
 _PENDING_FOR = timedelta(seconds=3)
 _SILENT_FOR = timedelta(seconds=30)
 _BATCH = 500
-_ASLEEP = (RunStatus.PENDING.value, RunStatus.WAITING_FOR_APPROVAL.value)
-_AT_WORK = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.STOPPING)
+_AT_WORK = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
+# What a run is made of can be large, and is not needed to give it to the engine.
+_FOR_ITS_JOB = load_only(
+    Run.project_id, Run.status, Run.priority, Run.segment, Run.fence, Run.wake_at
+)
 
 logger = get_logger(__name__)
 
 
 class Dispatcher:
-    """Looks for forgotten runs every few seconds."""
+    """Looks for runs that nobody works on and somebody should."""
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self.wake, _WAKE_EVERY_S))
+            group.create_task(self._repeat(self.recover, _LOOK_EVERY_S))
+
+    async def _repeat(self, look: Callable[[], Awaitable[int]], every_s: float) -> None:
         while True:
             try:
-                await self.once()
+                await look()
             except Exception:
                 logger.exception("dispatch_failed")
-            await asyncio.sleep(_INTERVAL_S)
+            await asyncio.sleep(every_s)
 
-    async def once(self) -> int:
+    async def wake(self) -> int:
+        """Let the runs go on whose moment has come, also when people have not answered yet."""
+        asleep = (RunStatus.PENDING.value, RunStatus.WAITING_FOR_APPROVAL.value)
+        runs = await self._find(Run.status.in_(asleep), Run.wake_at <= clock.now())
+        for run in runs:
+            action = RunAction.REQUEUE if run.status == RunStatus.PENDING else RunAction.WAKE
+            async with self._parts.database.write() as session:
+                current = await session.get_one(Run, run.id)
+                if (current.segment, current.wake_at) != (run.segment, run.wake_at):
+                    continue
+                with suppress(IllegalRunMove):
+                    await lifecycle.requeue(
+                        session, self._parts.engine, current, action, fence=run.fence
+                    )
+        return len(runs)
+
+    async def recover(self) -> int:
         """Give every forgotten run to the engine; returns how many there were."""
         moment = clock.now()
-        waiting = Run.status == RunStatus.PENDING.value
-        at_work = Run.status.in_([status.value for status in _AT_WORK])
-        async with self._parts.database.read() as session:
-            statement = (
-                select(Run)
-                .where(
-                    Run.parent_run_id.is_(None),
-                    Run.kind != EXTERNAL,
-                    (waiting & Run.wake_at.is_(None) & (Run.updated_at < moment - _PENDING_FOR))
-                    | (Run.status.in_(_ASLEEP) & (Run.wake_at <= moment))
-                    | (at_work & (Run.updated_at < moment - _SILENT_FOR)),
-                )
-                .order_by(Run.priority, Run.created_at)
-                .limit(_BATCH)
-            )
-            runs = (await session.scalars(statement)).all()
-        if not runs:
-            return 0
-        awake = [run for run in runs if run.wake_at is not None]
-        for run in awake:
-            await self._wake(run)
+        pending = (Run.status == RunStatus.PENDING.value) & Run.wake_at.is_(None)
+        runs = await self._find(
+            (pending & (Run.updated_at < moment - _PENDING_FOR))
+            | (Run.status.in_(_AT_WORK) & (Run.updated_at < moment - _SILENT_FOR))
+        )
         known = await self._parts.engine.known([run.job_id for run in runs])
-        forgotten = [run for run in runs if run.wake_at is None and run.job_id not in known]
+        forgotten = [run for run in runs if run.job_id not in known]
         for run in forgotten:
             await self._again(run)
-        return len(awake) + len(forgotten)
+        return len(forgotten)
 
-    async def _wake(self, run: Run) -> None:
-        """Let a run go on whose moment has come, also when people have not answered yet."""
-        action = RunAction.REQUEUE if run.status == RunStatus.PENDING else RunAction.WAKE
-        async with self._parts.database.write() as session:
-            current = await session.get_one(Run, run.id)
-            if current.segment != run.segment or current.wake_at != run.wake_at:
-                return
-            with suppress(IllegalRunMove):
-                await lifecycle.requeue(
-                    session, self._parts.engine, current, action, fence=run.fence
-                )
+    async def _find(self, *conditions: ColumnElement[Any]) -> list[Run]:
+        statement = (
+            select(Run)
+            .options(_FOR_ITS_JOB)
+            .where(Run.parent_run_id.is_(None), Run.kind != EXTERNAL, *conditions)
+            .order_by(Run.priority, Run.created_at)
+            .limit(_BATCH)
+        )
+        async with self._parts.database.read() as session:
+            return list(await session.scalars(statement))
 
     async def _again(self, run: Run) -> None:
         engine = self._parts.engine

@@ -11,12 +11,15 @@ class Suspended(Exception):
     """The run must wait: for people, until they have decided; for a moment, until it comes."""
 
     def __init__(
-        self, requests: Sequence[ApprovalRequest], *, wake_at: datetime | None = None
+        self,
+        requests: Sequence[ApprovalRequest] = (),
+        *,
+        for_people: bool = True,
+        wake_at: datetime | None = None,
     ) -> None:
         super().__init__()
-        self.requests, self.wake_at = list(requests), wake_at
-        # Without requests of its own it waits for those of a run that it started.
-        self.for_people = bool(requests) or wake_at is None
+        # Who waits for people without requests waits for those of a run that it started.
+        self.requests, self.for_people, self.wake_at = list(requests), for_people, wake_at
 
 
 def raise_first(outcomes: Sequence[object]) -> None:
@@ -28,12 +31,11 @@ def raise_first(outcomes: Sequence[object]) -> None:
     if not waiting:
         return
     moments = [one.wake_at for one in waiting if one.wake_at is not None]
-    joined = Suspended(
+    raise Suspended(
         [request for one in waiting for request in one.requests],
+        for_people=any(one.for_people for one in waiting),
         wake_at=min(moments, default=None),
     )
-    joined.for_people = any(one.for_people for one in waiting)
-    raise joined
 
 
 class Refused(Exception):

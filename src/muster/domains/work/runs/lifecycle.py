@@ -199,7 +199,7 @@ async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_m
     await transition(
         session,
         run.id,
-        RunAction.REQUEUE,
+        RunAction.SLEEP,
         fence=run.fence,
         segment=run.segment + 1,
         executor_id=None,

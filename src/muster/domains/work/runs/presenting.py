@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from muster.domains.work.journal import Run, RunStatus
+from muster.domains.work.journal import PLAN_KINDS, Run, RunStatus
 from muster.domains.work.runs.schemas import (
     ExecutionOut,
     ExecutionStatusOut,
@@ -12,7 +12,6 @@ from muster.domains.work.runs.schemas import (
     StartedBy,
 )
 
-_PLANS = frozenset({"task", "crew", "workflow"})
 MASK = "***REDACTED***"
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "apikey", "authorization", "credential")
 
@@ -34,7 +33,7 @@ def present(run: Run) -> ExecutionOut:
         workflow_id=run.target_id if run.kind == "workflow" else None,
         status=run.status,
         agent_id=run.agent_id,
-        agent_name=None if run.kind in _PLANS else agent.get("name"),
+        agent_name=None if run.kind in PLAN_KINDS else agent.get("name"),
         agent_version=run.agent_version,
         model=run.snapshot.get("model"),
         inputs=mask(run.inputs),

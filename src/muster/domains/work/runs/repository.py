@@ -6,7 +6,15 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal import ACTIVE, FINAL, JournalReader, Run, Step, StepRow
+from muster.domains.work.journal import (
+    ACTIVE,
+    FINAL,
+    PLAN_KINDS,
+    JournalReader,
+    Run,
+    Step,
+    StepRow,
+)
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
 from muster.kernel.db import Repository
@@ -58,7 +66,7 @@ class RunRepository(Repository[Run]):
             query = query.where(Run.origin == params.origin)
         if params.execution_type:
             query = query.where(Run.kind == params.execution_type)
-        for kind in ("task", "crew", "workflow"):
+        for kind in PLAN_KINDS:
             if target := getattr(params, f"{kind}_id"):
                 query = query.where(Run.kind == kind, Run.target_id == target)
         if params.parent_run_id:
