@@ -22,6 +22,7 @@ from muster.domains.insight.reports import (
 from muster.engine import Job, JobContext, Stop
 from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
+from muster.kernel.background import in_background
 from muster.kernel.settings import Settings
 from tests.durability.workers import Nursery, Workers
 from tests.durability.workers import until as wait_until
@@ -303,12 +304,9 @@ async def test_the_dispatcher_goes_on_after_an_error(
 
     monkeypatch.setattr(engine, "known", known)
     dispatcher = ReportDispatcher(without_engine(working, engine))
-    await dispatcher.stop()
-    dispatcher.start()
-    try:
+    async with AsyncExitStack() as stack:
+        in_background(stack, dispatcher.run, "dispatcher")
         await wait_until(lambda: engine.given)
-    finally:
-        await dispatcher.stop()
     assert not failures
 
 

@@ -1,11 +1,13 @@
 """The tree over the events: how it grows, how it is signed, and who may do both at once."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import func, select
 
 from muster.entrypoints.assembly import Muster
+from muster.kernel.background import in_background
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.platform.access import Caller
@@ -201,7 +203,7 @@ async def test_checkpoints_are_made_from_time_to_time(
 ) -> None:
     monkeypatch.setattr(service, "CHECKPOINT_EVERY_S", 0.02)
     await fill(muster, CHAIN, 3)
-    log = AuditLog(muster.database, muster.master_key, periodic=True)
+    log = AuditLog(muster.database, muster.master_key)
     failures = 0
     real = log.checkpoint_all
 
@@ -219,11 +221,11 @@ async def test_checkpoints_are_made_from_time_to_time(
             logs = set(await session.scalars(select(EventRecord.chain)))
             return logs - set(await session.scalars(select(AuditCheckpoint.chain)))
 
-    log.start()
-    async with asyncio.timeout(20):
-        while await unsigned():
-            await asyncio.sleep(0.02)
-    await log.stop()
+    async with AsyncExitStack() as stack:
+        in_background(stack, log.run, "checkpoints")
+        async with asyncio.timeout(30):
+            while await unsigned():
+                await asyncio.sleep(0.02)
 
     assert failures > 1
     async with muster.database.read() as session:
@@ -241,9 +243,8 @@ async def test_a_broken_log_does_not_keep_others_from_being_signed(muster: Muste
 
 
 async def test_a_process_without_an_engine_makes_none_by_itself(muster: Muster) -> None:
-    muster.audit.start()
-    assert muster.audit._task is None
-    await muster.audit.stop()
+    assert muster.app
+    assert "audit-checkpoints" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 def test_a_public_key_is_named_after_itself() -> None:

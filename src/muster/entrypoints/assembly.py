@@ -28,6 +28,7 @@ from muster.entrypoints.generating import GeneratingModels
 from muster.entrypoints.reporting import report_parts
 from muster.entrypoints.routers import ROUTERS
 from muster.entrypoints.running import EngineMode, Running
+from muster.kernel.background import in_background
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.kernel.egress import Egress, EgressPolicy
@@ -93,7 +94,7 @@ class Muster:
         self.launcher = self.running.launcher
         self.action_delivery = self._deliver_for_actions()
         self.event_tail = EventTail(self.database, self.live)
-        self.audit = AuditLog(self.database, self.master_key, periodic=engine != "off")
+        self.audit = AuditLog(self.database, self.master_key)
         self.report_parts = report_parts(
             settings.data_dir, self.database, self.running.parts, self.audit
         )
@@ -187,12 +188,11 @@ class Muster:
             stack.push_async_callback(self.live.stop)
             stack.push_async_callback(self.event_tail.stop)
             stack.push_async_callback(self.health.close)
-            self.audit.start()
-            stack.push_async_callback(self.audit.stop)
+            if self._engine_mode != "off":
+                in_background(stack, self.audit.run, "audit-checkpoints")
             await self.running.start(stack)
             if self._engine_mode == "work":
-                self.report_dispatcher.start()
-                stack.push_async_callback(self.report_dispatcher.stop)
+                in_background(stack, self.report_dispatcher.run, "report-dispatcher")
             # What was begun stays until the end; had anything above failed, it would be undone.
             self._stack = stack.pop_all()
         return self

@@ -1,8 +1,6 @@
 """Putting together what executes runs."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Literal
 
@@ -46,6 +44,7 @@ from muster.domains.work.tasks import TaskQueue
 from muster.domains.work.triggers import EventFollower, TriggerClock
 from muster.domains.work.workers import WorkerWatch
 from muster.engine import Engine, EngineOptions
+from muster.kernel.background import in_background, repeat
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.kernel.http.idempotency import forget_old
@@ -173,26 +172,24 @@ class Running:
         await self.engine.start()
         stack.push_async_callback(self.engine.stop)
         if self._mode == "work":
-            _background(stack, Dispatcher(self.parts).run, "dispatcher")
+            in_background(stack, Dispatcher(self.parts).run, "dispatcher")
             sweep = IdleSweep(self._database, self.parts.writer)
-            _background(stack, sweep.run, "idle-sweep")
-            _background(stack, WorkerWatch(self._database).run, "worker-watch")
-            _background(stack, self._courier.run, "courier")
-            _background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
-            _background(stack, EventFollower(self._database, self._live).run, "event-follower")
+            in_background(stack, sweep.run, "idle-sweep")
+            in_background(stack, WorkerWatch(self._database).run, "worker-watch")
+            in_background(stack, self._courier.run, "courier")
+            in_background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
+            in_background(stack, EventFollower(self._database, self._live).run, "event-follower")
             ticking = TriggerClock(self._database, self._live, self.launcher)
-            _background(stack, ticking.run, "trigger-clock")
-            _background(stack, self._housekeeping, "housekeeping")
+            in_background(stack, ticking.run, "trigger-clock")
+            in_background(stack, self._keep_house, "housekeeping")
 
-    async def _housekeeping(self) -> None:
-        while True:
-            try:
-                await forget_old(self._database)
-                await self.budgets.sweep()
-                await self.circuits.sweep()
-            except Exception:
-                logger.exception("housekeeping_failed")
-            await asyncio.sleep(_HOUSEKEEPING_S)
+    async def _keep_house(self) -> None:
+        await repeat(self._tidy, every_s=_HOUSEKEEPING_S, name="housekeeping")
+
+    async def _tidy(self) -> None:
+        await forget_old(self._database)
+        await self.budgets.sweep()
+        await self.circuits.sweep()
 
 
 def engine_options(settings: Settings, *, work: bool) -> EngineOptions:
@@ -207,17 +204,3 @@ def engine_options(settings: Settings, *, work: bool) -> EngineOptions:
         on_restart=settings.on_restart,
         lease_s=runs.lease_s,
     )
-
-
-def _background(stack: AsyncExitStack, work: Callable[[], Awaitable[None]], name: str) -> None:
-    async def run() -> None:
-        await work()
-
-    task = asyncio.create_task(run(), name=name)
-
-    async def end() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(end)

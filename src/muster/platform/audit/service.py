@@ -6,6 +6,7 @@ import random
 from sqlalchemy import column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.kernel.background import repeat
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError
@@ -29,27 +30,11 @@ class AuditLog:
     Args:
         database: The database.
         master_key: What the private key of the checkpoints is sealed with.
-        periodic: Whether this process makes them from time to time as well.
     """
 
-    def __init__(
-        self, database: Database, master_key: MasterKey, *, periodic: bool = False
-    ) -> None:
+    def __init__(self, database: Database, master_key: MasterKey) -> None:
         self.database, self._master_key = database, master_key
-        self._periodic = periodic
         self._key: SigningKey | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to make checkpoints from time to time, if this process is to do that."""
-        if self._periodic:
-            self._task = asyncio.create_task(self._run(), name="audit-checkpoints")
-
-    async def stop(self) -> None:
-        """End that."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def key(self) -> SigningKey:
         """Return the pair of keys that checkpoints are signed with now."""
@@ -75,14 +60,12 @@ class AuditLog:
         async with self.database.read() as session:
             return await session.get_one(AuditCheckpoint, made)
 
-    async def _run(self) -> None:
-        while True:
-            # Spread out: processes that started together do not all look at once.
-            await asyncio.sleep(CHECKPOINT_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311
-            try:
-                await self.checkpoint_all()
-            except Exception:
-                logger.exception("audit_checkpoints_failed")
+    async def run(self) -> None:
+        """Make checkpoints from time to time, until cancelled."""
+        # Spread out: processes that started together do not all look at once.
+        every_s = CHECKPOINT_EVERY_S * random.uniform(0.8, 1.2)  # noqa: S311
+        await asyncio.sleep(every_s)
+        await repeat(self.checkpoint_all, every_s=every_s, name="audit_checkpoints")
 
     async def checkpoint_all(self) -> None:
         """Make checkpoints of all chains that have grown since their last one."""

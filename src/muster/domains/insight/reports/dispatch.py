@@ -4,7 +4,6 @@ A report is committed first and submitted right after; a process that dies betwe
 queued report without a job. The same holds for one whose job ended without ending the report.
 """
 
-import asyncio
 from datetime import timedelta
 
 from sqlalchemy import or_, select, update
@@ -14,6 +13,7 @@ from muster.domains.insight.reports.models import Report
 from muster.domains.insight.reports.parts import ReportParts
 from muster.domains.insight.reports.repository import UNFINISHED
 from muster.kernel import clock
+from muster.kernel.background import repeat
 from muster.kernel.logging import get_logger
 
 _INTERVAL_S = 5.0
@@ -29,25 +29,10 @@ class ReportDispatcher:
 
     def __init__(self, parts: ReportParts) -> None:
         self._parts = parts
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="report-dispatcher")
-
-    async def stop(self) -> None:
-        """End that."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.once()
-            except Exception:
-                logger.exception("report_dispatch_failed")
-            await asyncio.sleep(_INTERVAL_S)
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        await repeat(self.once, every_s=_INTERVAL_S, name="report_dispatch")
 
     async def once(self) -> int:
         """Give every forgotten report to the engine; returns how many there were."""

@@ -1,7 +1,5 @@
 """The sweep: ends conversations in which nothing was logged for too long."""
 
-import asyncio
-
 from sqlalchemy import select, update
 
 from muster.domains.work.journal import (
@@ -15,6 +13,7 @@ from muster.domains.work.journal import (
 from muster.domains.work.logs.models import ExternalTask
 from muster.domains.work.runs import EXTERNAL_FENCE, end_external
 from muster.kernel import clock
+from muster.kernel.background import repeat
 from muster.kernel.db import Database
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
@@ -35,12 +34,7 @@ class IdleSweep:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except Exception:
-                logger.exception("idle_sweep_failed")
-            await asyncio.sleep(_INTERVAL_S)
+        await repeat(self.once, every_s=_INTERVAL_S, name="idle_sweep")
 
     async def once(self) -> int:
         """End every conversation whose time is over; returns how many this process has ended."""

@@ -5,7 +5,6 @@ pending run without a job. The same holds for a run whose job ended without endi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from muster.domains.work.journal import IllegalRunMove, Run, RunAction, RunStatu
 from muster.domains.work.runs import lifecycle
 from muster.domains.work.runs.parts import RunParts
 from muster.kernel import clock
+from muster.kernel.background import repeat
 from muster.kernel.logging import get_logger
 
 _WAKE_EVERY_S = 1.0
@@ -43,16 +43,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self.wake, _WAKE_EVERY_S))
-            group.create_task(self._repeat(self.recover, _LOOK_EVERY_S))
-
-    async def _repeat(self, look: Callable[[], Awaitable[int]], every_s: float) -> None:
-        while True:
-            try:
-                await look()
-            except Exception:
-                logger.exception("dispatch_failed")
-            await asyncio.sleep(every_s)
+            group.create_task(repeat(self.wake, every_s=_WAKE_EVERY_S, name="waking"))
+            group.create_task(repeat(self.recover, every_s=_LOOK_EVERY_S, name="recovery"))
 
     async def wake(self) -> int:
         """Let the runs go on whose moment has come, also when people have not answered yet."""

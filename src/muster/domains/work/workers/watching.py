@@ -1,13 +1,12 @@
 """The watch: tells of workers whose heart has stopped, and puts back what they had."""
 
-import asyncio
-
 from sqlalchemy import select
 
 from muster.domains.work.tasks import return_lapsed
 from muster.domains.work.workers.events import WorkerOffline
 from muster.domains.work.workers.models import ONLINE_FOR, WorkerNode
 from muster.kernel import clock
+from muster.kernel.background import repeat
 from muster.kernel.db import Database
 from muster.kernel.logging import get_logger
 from muster.platform import events
@@ -30,12 +29,7 @@ class WorkerWatch:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while True:
-            try:
-                await self.once()
-            except Exception:
-                logger.exception("worker_watch_failed")
-            await asyncio.sleep(_INTERVAL_S)
+        await repeat(self.once, every_s=_INTERVAL_S, name="worker_watch")
 
     async def once(self) -> int:
         """Tell of every worker that went offline, and put back the tasks whose lease has lapsed.
