@@ -18,7 +18,6 @@ from muster.domains.catalogue.agents import EXTERNAL, Agent, hold_agent
 from muster.domains.work.journal import Run
 from muster.domains.work.plans import Launcher
 from muster.domains.work.runs import RunParts
-from muster.domains.work.tasks.acting import acting_caller
 from muster.domains.work.tasks.following import TOPIC, failed
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.repository import of_agent
@@ -29,6 +28,7 @@ from muster.kernel.errors import AppError
 from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
+from muster.platform.projects import acting_caller
 
 _NAME = "task queue"
 _POLL_S = 2.0

@@ -21,11 +21,11 @@ from muster.domains.work.triggers.models import (
     Firing,
     Trigger,
 )
-from muster.domains.work.triggers.owners import caller_of
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError, TooManyRequests
 from muster.kernel.logging import get_logger
 from muster.platform.access import Caller
+from muster.platform.projects import acting_caller
 
 ORIGIN = "trigger"
 
@@ -94,7 +94,7 @@ class Starter:
         found: dict[tuple[str, str], Caller | None] = {}
         async with self._database.read() as session:
             for user_id, project_id in wanted:
-                found[user_id, project_id] = await caller_of(session, user_id, project_id)
+                found[user_id, project_id] = await acting_caller(session, project_id, user_id)
         return found
 
     def _due(self) -> Any:

@@ -1,4 +1,4 @@
-"""For whom the queue starts a task: the person who made or changed it last, as of now."""
+"""Acting for a person who is not there: with what this person may do in that moment."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from muster.kernel import clock
 from muster.platform.access import Caller, CallerKind, PlatformRole, ProjectRole, Scope, scopes_of
 from muster.platform.identity import ApiKey, User
-from muster.platform.projects import Membership
+from muster.platform.projects.models import Membership
 
 
 async def acting_caller(
-    session: AsyncSession, project_id: str, user_id: str, key_id: str | None
+    session: AsyncSession, project_id: str, user_id: str, key_id: str | None = None
 ) -> Caller | None:
-    """Return the caller that a user is in a project at this moment, itself or by a key.
+    """Return the caller as whom runs are started for a user, who may have left a key for that.
 
     None where the account is closed, is no member any more or may not run anything there, and
     where the key was revoked or has expired.
