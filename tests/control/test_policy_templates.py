@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from muster.domains.control.policies.engine import NormalStep
-from muster.domains.control.policies.templates import templates
+from muster.domains.control.policies.templates import policy_templates
 from tests.control.rules_setting import judged, step
 from tests.support.people import People
 from tests.work.external_setting import Connect, agent_client, code, registered
@@ -21,7 +21,7 @@ TRACES: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 CASES = [
     pytest.param(template.id, raw, id=f"{template.id}-{number}")
-    for template in templates().values()
+    for template in policy_templates().values()
     for number, raw in enumerate(template.policies)
 ]
 
@@ -33,7 +33,7 @@ def told(given: Any) -> NormalStep:
 
 
 def is_violated(template_id: str, raw: Mapping[str, Any], case: Mapping[str, Any]) -> bool:
-    policy = templates()[template_id].read(raw)
+    policy = policy_templates()[template_id].read(raw)
     history = [told(item) for item in case.get("history", [])]
     if "repeat" in case:
         text, times = case["repeat"]
@@ -54,7 +54,7 @@ def test_a_policy_does_what_it_says(template_id: str, raw: dict[str, Any]) -> No
 
 
 def test_every_policy_says_what_it_refers_to() -> None:
-    for template in templates().values():
+    for template in policy_templates().values():
         names = [raw["name"] for raw in template.policies]
         assert len(set(names)) == len(names) == len(TRACES[template.id])
         assert all(raw["reference"] for raw in template.policies)
@@ -63,7 +63,7 @@ def test_every_policy_says_what_it_refers_to() -> None:
 @anyio
 async def test_templates_are_listed(people: People) -> None:
     found = (await people.viewer.get("/policy-templates")).json()
-    assert [template["id"] for template in found] == sorted(templates())
+    assert [template["id"] for template in found] == sorted(policy_templates())
     one = await people.viewer.get("/policy-templates/owasp_agentic_default")
     assert (one.json(), len(one.json()["policies"])) == (found[-2], 8)
     assert one.json()["policies"][0]["enforcement"] == "require_approval"

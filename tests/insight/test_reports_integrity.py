@@ -137,10 +137,10 @@ async def test_a_log_that_was_cut_off(people: People, working: Muster, world: Wo
 
 async def test_a_log_without_events(people: People, working: Muster, world: World) -> None:
     await told(people, world)
-    found, problem = await working.report_parts.sources.checkpoint(people.project_id)
+    found, problem = await working.report_parts.checks.checkpoint(people.project_id)
     assert found is not None
     assert problem is None
-    empty = await working.report_parts.sources.checkpoint("no-such-project")
+    empty = await working.report_parts.checks.checkpoint("no-such-project")
     assert empty == (None, "No event was ever recorded in this chain")
 
 

@@ -42,13 +42,13 @@ def without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Held:
-    """Sources that stop half way until they are let go on."""
+    """Checks that stop half way until they are let go on."""
 
     def __init__(self, muster: Muster) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        self._real = muster.report_parts.sources.check_events
-        sources = replace(muster.report_parts.sources, check_events=self._check)
-        object.__setattr__(muster.report_parts, "sources", sources)
+        self._real = muster.report_parts.checks.check_events
+        checks = replace(muster.report_parts.checks, check_events=self._check)
+        object.__setattr__(muster.report_parts, "checks", checks)
 
     async def _check(self, project_id: str) -> Any:
         self.reached.set()

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from muster.domains.control.policies.templates import templates
+from muster.domains.control.policies import Policy, policy_templates
 from muster.domains.insight.reports.gathering.framework_items import ITEMS
 from muster.domains.insight.reports.gathering.mapping import map_frameworks
-from muster.domains.insight.reports.sources import StoredPolicy
 from muster.entrypoints.assembly import Muster
 from tests.insight.report_setting import made, violate
 from tests.support.people import People
@@ -102,10 +101,10 @@ async def test_violations_are_counted(people: People, working: Muster) -> None:
 
 def test_every_policy_of_a_template_is_in_an_item() -> None:
     """A template that grows must not lose its new policies in the report."""
-    assert set(ITEMS) <= set(templates())
-    for template in templates().values():
+    assert set(ITEMS) <= set(policy_templates())
+    for template in policy_templates().values():
         stored = [
-            StoredPolicy(
+            Policy(
                 id=str(place),
                 name=raw["name"],
                 source_template=template.id,
@@ -115,7 +114,7 @@ def test_every_policy_of_a_template_is_in_an_item() -> None:
             )
             for place, raw in enumerate(template.policies)
         ]
-        (framework,) = map_frameworks(templates(), stored, {}, None)
+        (framework,) = map_frameworks(stored, {}, None)
         named = [policy.name for item in framework.items for policy in item.policies]
         assert sorted(named) == sorted(raw["name"] for raw in template.policies)
         assert framework.partial == 0

@@ -1,24 +1,17 @@
 """Putting together what makes reports."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from muster.adapters.blobs import LocalBlobStore
-from muster.domains.control.policies.repository import PolicyRepository
-from muster.domains.control.policies.templates import templates
 from muster.domains.insight.reports import (
     CheckpointFacts,
     EventCheck,
+    LogChecks,
     ReportParts,
-    Sources,
-    StoredPolicy,
 )
 from muster.domains.work.runs import RunParts
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError
-from muster.platform.access import Caller
 from muster.platform.audit.models import AuditCheckpoint, AuditKey
 from muster.platform.audit.notes import PublicKey
 from muster.platform.audit.schemas import CheckpointOut
@@ -59,12 +52,7 @@ def report_parts(
         engine=runs.engine,
         payloads=runs.blobs,
         files=LocalBlobStore(data_dir / "reports"),
-        sources=Sources(
-            templates=templates,
-            policies=_policies,
-            check_events=check_events,
-            checkpoint=checkpoint,
-        ),
+        checks=LogChecks(check_events=check_events, checkpoint=checkpoint),
     )
 
 
@@ -81,18 +69,3 @@ async def _facts(database: Database, row: AuditCheckpoint) -> CheckpointFacts:
         note=shown.note,
         created_at=shown.created_at,
     )
-
-
-async def _policies(session: AsyncSession, project_id: str) -> Sequence[StoredPolicy]:
-    stored = await PolicyRepository(session, Caller.system(project_id)).all()
-    return [
-        StoredPolicy(
-            id=policy.id,
-            name=policy.name,
-            source_template=policy.source_template,
-            enabled=policy.enabled,
-            agent_id=policy.agent_id,
-            version=policy.version,
-        )
-        for policy in stored
-    ]

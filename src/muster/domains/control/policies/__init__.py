@@ -27,10 +27,12 @@ from muster.domains.control.policies.memories import (
     RecordedStep,
     as_if,
 )
-from muster.domains.control.policies.naming import policies_named
+from muster.domains.control.policies.models import Policy
+from muster.domains.control.policies.naming import policies_named, policies_of
 from muster.domains.control.policies.registrations import RegistrationJudge
 from muster.domains.control.policies.reporting import report_and_tell
 from muster.domains.control.policies.subjects import context_of
+from muster.domains.control.policies.templates import Template, policy_templates
 
 __all__ = [
     "CompiledPolicies",
@@ -40,6 +42,7 @@ __all__ = [
     "Memories",
     "NormalStep",
     "Past",
+    "Policy",
     "PolicyCheck",
     "PolicySet",
     "RateQuery",
@@ -47,6 +50,7 @@ __all__ = [
     "RecordedStep",
     "RegistrationJudge",
     "TaskMemory",
+    "Template",
     "VocabularyError",
     "as_if",
     "context_of",
@@ -56,6 +60,8 @@ __all__ = [
     "judge_end",
     "normalise",
     "policies_named",
+    "policies_of",
+    "policy_templates",
     "report_and_tell",
     "target_of",
     "violations_of",

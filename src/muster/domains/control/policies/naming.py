@@ -1,11 +1,13 @@
-"""Policies by their name, for those who know only that."""
+"""Policies of a project for others: by their name, and all of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.control.policies.models import Policy
+from muster.domains.control.policies.repository import PolicyRepository
+from muster.platform.access import Caller
 
 
 async def policies_named(
@@ -32,3 +34,8 @@ async def policies_named(
     for policy_id, name in (await session.execute(query)).all():
         found.setdefault(name.casefold(), policy_id)
     return found
+
+
+async def policies_of(session: AsyncSession, project_id: str) -> Sequence[Policy]:
+    """Return all policies of a project, those that are disabled too, oldest first."""
+    return await PolicyRepository(session, Caller.system(project_id)).all()

@@ -13,12 +13,8 @@ from muster.domains.control.policies.template_schemas import (
     TemplateRemove,
     TemplateRemoved,
 )
-from muster.domains.control.policies.templates import (
-    TemplateService,
-    find_template,
-    show,
-    templates,
-)
+from muster.domains.control.policies.template_service import TemplateService, show
+from muster.domains.control.policies.templates import find_template, policy_templates
 from muster.kernel.http import Router, Writing, problems
 from muster.platform.access import Caller, Scope, requires
 
@@ -41,7 +37,7 @@ Writer = Annotated[TemplateService, Depends(_writer)]
 async def list_policy_templates(caller: CanRead) -> list[TemplateOut]:
     """List the policy templates that come with the product."""
     del caller
-    return [show(template) for template in templates().values()]
+    return [show(template) for template in policy_templates().values()]
 
 
 @templates_router.get("/{template_id}", responses=problems(TemplateNotFound))

@@ -91,7 +91,7 @@ class ReportMaker:
     async def _make(self, report: Report) -> None:
         progress = _Progress(self._parts, report)
         parts = self._parts
-        document = await gather(parts.database, report, parts.payloads, parts.sources, progress)
+        document = await gather(parts.database, report, parts.payloads, parts.checks, progress)
         await progress("rendering", 0)
         data = await render(document, report.format)
         await progress("storing", 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from muster.adapters.blobs import LocalBlobStore
-from muster.domains.insight.reports.sources import Sources
+from muster.domains.insight.reports.checks import LogChecks
 from muster.engine import Job
 from muster.kernel.db import Database
 
@@ -31,4 +31,4 @@ class ReportParts:
     engine: Jobs
     payloads: LocalBlobStore
     files: LocalBlobStore
-    sources: Sources
+    checks: LogChecks

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.control.policies import policy_templates
 from muster.domains.insight.reports.errors import (
     ReportAgentUnknown,
     ReportFrameworkUnknown,
@@ -37,8 +38,8 @@ class ReportService:
 
     async def create(self, body: ReportCreate) -> Report:
         """Ask for a report; it is made in the background."""
-        if body.framework is not None and body.framework not in self._parts.sources.templates():
-            known = ", ".join(self._parts.sources.templates())
+        if body.framework is not None and body.framework not in policy_templates():
+            known = ", ".join(policy_templates())
             message = f"must be one of {known}, or left out for all that are applied"
             raise ReportFrameworkUnknown(
                 f"framework: {message}", errors=[FieldError("framework", message)]

@@ -7,6 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster import __version__
+from muster.domains.control.policies import policies_of
+from muster.domains.insight.reports.checks import LogChecks
 from muster.domains.insight.reports.document import (
     FORMAT_VERSION,
     Activity,
@@ -35,7 +37,6 @@ from muster.domains.insight.reports.gathering.integrity import verify
 from muster.domains.insight.reports.gathering.mapping import map_frameworks
 from muster.domains.insight.reports.gathering.steps import StepTotals, read_steps
 from muster.domains.insight.reports.models import Report
-from muster.domains.insight.reports.sources import Sources
 from muster.domains.work.journal import BlobStore
 from muster.kernel import clock
 from muster.kernel.db import Database
@@ -48,7 +49,7 @@ Tell = Callable[[str, float], Awaitable[None]]
 
 
 async def gather(
-    database: Database, report: Report, blobs: BlobStore, sources: Sources, tell: Tell
+    database: Database, report: Report, blobs: BlobStore, checks: LogChecks, tell: Tell
 ) -> Document:
     """Return what a report says: all figures as of one moment, then the chains."""
     extent = Extent(
@@ -59,8 +60,8 @@ async def gather(
         environment=report.environment,
     )
     async with snapshot(database) as session:
-        figures = await _figures(session, report, extent, blobs, sources, tell)
-    integrity = await verify(database, extent, blobs, sources, partial(tell, "verifying"))
+        figures = await _figures(session, report, extent, blobs, tell)
+    integrity = await verify(database, extent, blobs, checks, partial(tell, "verifying"))
     return figures(integrity)
 
 
@@ -69,7 +70,6 @@ async def _figures(
     report: Report,
     extent: Extent,
     blobs: BlobStore,
-    sources: Sources,
     tell: Tell,
 ) -> Callable[[Integrity], Document]:
     """Read everything but the chains; returns what makes the document of both."""
@@ -81,14 +81,14 @@ async def _figures(
     incidents = await read_incidents(session, extent, names)
     approvals = await read_approvals(session, extent, names)
     changes = await read_changes(session, extent)
-    policies = await sources.policies(session, extent.project_id)
+    policies = await policies_of(session, extent.project_id)
     project = await session.scalar(select(Project.name).where(Project.id == extent.project_id))
     violations = violations_of(incidents, steps.policies.values())
     occurrences: dict[str, int] = {}
     for row in violations.rows:
         if row.policy_id is not None:
             occurrences[row.policy_id] = occurrences.get(row.policy_id, 0) + row.occurrences
-    frameworks = map_frameworks(sources.templates(), policies, occurrences, report.framework)
+    frameworks = map_frameworks(policies, occurrences, report.framework)
     costs = costs_of(steps, names)
     decisions = _decisions(steps)
 

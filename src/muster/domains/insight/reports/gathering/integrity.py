@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.insight.reports.checks import LogChecks
 from muster.domains.insight.reports.document import Integrity, InvalidRun
 from muster.domains.insight.reports.extent import Extent, snapshot
 from muster.domains.insight.reports.gathering.steps import Told
-from muster.domains.insight.reports.sources import Sources
 from muster.domains.work.journal import BlobStore, JournalReader, Run, Step
 from muster.kernel.db import Database
 from muster.platform.events import EventRecord
@@ -20,7 +20,7 @@ _UNREADABLE = "the run or one of its steps cannot be read"
 
 
 async def verify(
-    database: Database, extent: Extent, blobs: BlobStore, sources: Sources, told: Told
+    database: Database, extent: Extent, blobs: BlobStore, checks: LogChecks, told: Told
 ) -> Integrity:
     """Recompute the project's log of events, and the chain of each run that has to do with it.
 
@@ -28,8 +28,8 @@ async def verify(
     its first step on, and as it stands now: one that goes on meanwhile is no fault.
     """
     # In this order, so that the newest checkpoint is among those that the events are held against.
-    checkpoint, problem = await sources.checkpoint(extent.project_id)
-    events = await sources.check_events(extent.project_id)
+    checkpoint, problem = await checks.checkpoint(extent.project_id)
+    events = await checks.check_events(extent.project_id)
     ids, invalid = await _runs(database, extent), await _removed(database, extent)
     valid = steps = 0
     removed = broken = len(invalid)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from muster.domains.control.policies import Policy, Template, policy_templates
 from muster.domains.insight.reports.document import Framework, MappedItem, MappedPolicy
 from muster.domains.insight.reports.gathering.framework_items import ITEMS
-from muster.domains.insight.reports.sources import StoredPolicy, Template
 
 _NOT_COVERED = (
     "Not covered: the template has no policy for this item. It has to be met by other means."
@@ -15,8 +15,7 @@ _NOT_ACTIVE = "Not held: none of the template's policies for this item is active
 
 
 def map_frameworks(
-    templates: Mapping[str, Template],
-    stored: Sequence[StoredPolicy],
+    stored: Sequence[Policy],
     violations: Mapping[str, int],
     only: str | None,
 ) -> list[Framework]:
@@ -25,12 +24,13 @@ def map_frameworks(
     `violations` has the occurrences in the period by the id of the policy.
     """
     applied = {policy.source_template for policy in stored}
-    chosen = [only] if only is not None else [name for name in templates if name in applied]
-    return [_framework(templates[name], stored, violations) for name in chosen if name in templates]
+    known = policy_templates()
+    chosen = [only] if only is not None else [name for name in known if name in applied]
+    return [_framework(known[name], stored, violations) for name in chosen if name in known]
 
 
 def _framework(
-    template: Template, stored: Sequence[StoredPolicy], violations: Mapping[str, int]
+    template: Template, stored: Sequence[Policy], violations: Mapping[str, int]
 ) -> Framework:
     own = [policy for policy in stored if policy.source_template == template.id]
     items = [
@@ -72,7 +72,7 @@ def _item(
     reference: str,
     title: str,
     raws: Sequence[Raw],
-    stored: Sequence[StoredPolicy],
+    stored: Sequence[Policy],
     violations: Mapping[str, int],
 ) -> MappedItem:
     policies: list[MappedPolicy] = []
@@ -92,7 +92,7 @@ def _item(
     )
 
 
-def _policy(name: str, found: Sequence[StoredPolicy]) -> MappedPolicy:
+def _policy(name: str, found: Sequence[Policy]) -> MappedPolicy:
     active = [policy for policy in found if policy.enabled]
     if not active:
         note = "is there and disabled" if found else "was not applied, or was deleted or renamed"
