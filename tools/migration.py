@@ -1,10 +1,14 @@
 """Writes the revision that brings the migrations up to the tables as they are declared.
 
     .venv/bin/python -m tools.migration "agents have a colour"
-    .venv/bin/python -m tools.migration --again "spine"
+    .venv/bin/python -m tools.migration --again "agents have a colour"
 
 The first adds a revision; read it before it is committed, above all what it does with rows that
-are there. The second writes the newest revision anew, for one that was not released yet.
+are there. The second writes the newest revision anew, as one file, for one that nobody has yet.
+
+A revision that grows beyond the longest file that is allowed is split by hand, as 0001 is: modules
+of a package beside `versions` make the tables of a slice each, and the revision calls them. It is
+history from then on and is not written anew: what changes later gets a revision of its own.
 """
 
 import argparse
@@ -29,6 +33,7 @@ from muster.migrations import downgrade, upgrade
 from muster.migrations.upgrading import configuration
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
+_PARTS = re.compile(r"^from muster\.migrations\.", re.MULTILINE)
 _NOISE = re.compile(r"^ *# ### .*\n", re.MULTILINE)
 
 
@@ -67,8 +72,10 @@ async def write(message: str, *, again: bool) -> Path:
     """Write a revision and return its file; a SystemExit says why there is none to write."""
     revisions = list(ScriptDirectory.from_config(configuration()).walk_revisions())
     replaced = Path(revisions[0].path) if again and revisions else None
-    old = replaced.read_text(encoding="utf-8") if replaced else ""
+    old = ""
     if replaced:
+        require_whole(replaced)
+        old = replaced.read_text(encoding="utf-8")
         replaced.unlink()
         revisions = revisions[1:]
     number = f"{len(revisions) + 1:04d}"
@@ -78,6 +85,15 @@ async def write(message: str, *, again: bool) -> Path:
         if replaced:
             replaced.write_text(old, encoding="utf-8")
         raise
+
+
+def require_whole(revision: Path) -> None:
+    """Refuse a revision that is split: written as one file it would leave its modules behind."""
+    if _PARTS.search(revision.read_text(encoding="utf-8")):
+        raise SystemExit(
+            f"{revision.name} is split into modules and stays as it is. "
+            "Leave out --again: what changed gets a revision of its own."
+        )
 
 
 async def _write(message: str, number: str, *, first: bool) -> Path:
@@ -137,7 +153,11 @@ def main() -> None:
     """Read the command line and write a revision."""
     parser = argparse.ArgumentParser(description="Write a revision of the database schema.")
     parser.add_argument("message", help="what changes, in a few words")
-    parser.add_argument("--again", action="store_true", help="write the newest revision anew")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="write the newest revision anew, as one file; not one that is split into modules",
+    )
     arguments = parser.parse_args()
     print(asyncio.run(write(arguments.message, again=arguments.again)).relative_to(Path.cwd()))
 

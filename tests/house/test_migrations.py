@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import JSON, Column, Connection, MetaData, Table, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from tools.migration import differences, modules_with_tables, tables
+from tools.migration import differences, modules_with_tables, require_whole, tables
 
-from muster.kernel.db import Database
+import muster.migrations
+from muster.kernel.db import Database, Json
 from muster.migrations import SchemaUnknown, current, downgrade, head, upgrade
 from muster.migrations.upgrading import configuration
 from tests.conftest import Template
+
+VERSIONS = Path(muster.migrations.__file__).parent / "versions"
 
 pytestmark = pytest.mark.anyio
 
@@ -211,3 +215,35 @@ def test_every_declared_table_is_looked_at() -> None:
     }
 
     assert found == set(tables().tables)
+
+
+async def test_a_revision_keeps_apart_what_postgresql_sorts_and_what_it_keeps_in_order(
+    empty_url: str, tmp_path: Path
+) -> None:
+    """A revision is written on SQLite, where both are the same, and must be right on both."""
+    declared = MetaData()
+    in_order = Column("in_order", JSON(none_as_null=True), nullable=False)
+    Table("documents", declared, Column("sorted", Json), in_order)
+
+    def configured(connection: Connection) -> Any:
+        config = configuration(connection=connection, metadata=declared)
+        config.set_main_option("version_locations", str(tmp_path))
+        return config
+
+    def write(connection: Connection) -> None:
+        command.revision(configured(connection), "documents", autogenerate=True, rev_id="0001")
+
+    await on(f"sqlite+aiosqlite:///{tmp_path / 'schema.db'}", write)
+    await on(empty_url, lambda connection: command.upgrade(configured(connection), "head"))
+
+    migrated = await on(empty_url, described)
+    await on(empty_url, declared.drop_all)
+    await on(empty_url, declared.create_all)
+    assert migrated == await on(empty_url, described)
+
+
+def test_a_revision_that_is_split_is_not_written_anew() -> None:
+    with pytest.raises(SystemExit, match=r"0001_spine\.py .*a revision of its own"):
+        require_whole(VERSIONS / "0001_spine.py")
+
+    require_whole(VERSIONS / "0003_oversight.py")

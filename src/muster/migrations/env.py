@@ -5,6 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON
+from sqlalchemy.dialects import postgresql
 
 from muster.kernel.db import UTCDateTime
 
@@ -16,6 +17,8 @@ def render_type(kind: str, item: Any, autogenerate: AutogenContext) -> str | Lit
     if isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     if isinstance(item, JSON):
+        if not isinstance(item.dialect_impl(postgresql.dialect()), postgresql.JSONB):
+            return "sa.JSON()"
         autogenerate.imports.add("from sqlalchemy.dialects import postgresql")
         return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
     return False
