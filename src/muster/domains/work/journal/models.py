@@ -10,6 +10,7 @@ from muster.domains.work.journal.statuses import RunStatus, StepKind
 from muster.kernel.chain import GENESIS
 from muster.kernel.db import Base, Json, ProjectRecord, UTCDateTime
 
+_IS_ASLEEP = text("wake_at IS NOT NULL")
 _IS_MODEL_CALL = text(f"kind = '{StepKind.MODEL.value}'")
 
 
@@ -31,6 +32,8 @@ class Run(ProjectRecord):
         Index("ix_runs_agent_id_created_at", "agent_id", "created_at"),
         Index("ix_runs_status", "status"),
         Index("ix_runs_target_id_created_at", "target_id", "created_at"),
+        # Those that sleep are looked for every second, and are few.
+        Index("ix_runs_wake_at", "wake_at", postgresql_where=_IS_ASLEEP, sqlite_where=_IS_ASLEEP),
     )
 
     kind: Mapped[str] = mapped_column(String(16))

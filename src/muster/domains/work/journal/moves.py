@@ -88,7 +88,7 @@ async def transition(
     values: dict[str, Any] = {"status": target.value, "updated_at": clock.now(), **changes}
     if target.is_final:
         values.setdefault("completed_at", clock.now())
-        values["executor_id"] = None
+        values["executor_id"] = values["wake_at"] = None
     statement = _move(sources, fence is not None, frozenset(values))
     parameters = {**values, "of_run": run_id, "of_fence": fence}
     head = (await session.execute(statement, parameters)).one_or_none()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import load_only
 
 from muster.domains.catalogue.agents import EXTERNAL
@@ -25,7 +25,11 @@ _LOOK_EVERY_S = 5.0
 _PENDING_FOR = timedelta(seconds=3)
 _SILENT_FOR = timedelta(seconds=30)
 _BATCH = 500
+_PENDING = RunStatus.PENDING.value
 _AT_WORK = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
+# A run that another one has started is looked after by that. Said in a way that keeps databases
+# from the index of parents: nearly all runs have none.
+_IS_ROOT = func.coalesce(Run.parent_run_id, "") == ""
 # What a run is made of can be large, and is not needed to give it to the engine.
 _FOR_ITS_JOB = load_only(
     Run.project_id, Run.status, Run.priority, Run.segment, Run.fence, Run.wake_at
@@ -48,8 +52,7 @@ class Dispatcher:
 
     async def wake(self) -> int:
         """Let the runs go on whose moment has come, also when people have not answered yet."""
-        asleep = (RunStatus.PENDING.value, RunStatus.WAITING_FOR_APPROVAL.value)
-        runs = await self._find(Run.status.in_(asleep), Run.wake_at <= clock.now())
+        runs = await self._find(Run.wake_at <= clock.now())
         for run in runs:
             action = RunAction.REQUEUE if run.status == RunStatus.PENDING else RunAction.WAKE
             async with self._parts.database.write() as session:
@@ -65,10 +68,11 @@ class Dispatcher:
     async def recover(self) -> int:
         """Give every forgotten run to the engine; returns how many there were."""
         moment = clock.now()
-        pending = (Run.status == RunStatus.PENDING.value) & Run.wake_at.is_(None)
+        is_late = (Run.status == _PENDING) & (Run.updated_at < moment - _PENDING_FOR)
         runs = await self._find(
-            (pending & (Run.updated_at < moment - _PENDING_FOR))
-            | (Run.status.in_(_AT_WORK) & (Run.updated_at < moment - _SILENT_FOR))
+            Run.status.in_([_PENDING, *_AT_WORK]),
+            Run.wake_at.is_(None),
+            is_late | (Run.updated_at < moment - _SILENT_FOR),
         )
         known = await self._parts.engine.known([run.job_id for run in runs])
         forgotten = [run for run in runs if run.job_id not in known]
@@ -80,7 +84,7 @@ class Dispatcher:
         statement = (
             select(Run)
             .options(_FOR_ITS_JOB)
-            .where(Run.parent_run_id.is_(None), Run.kind != EXTERNAL, *conditions)
+            .where(_IS_ROOT, Run.kind != EXTERNAL, *conditions)
             .order_by(Run.priority, Run.created_at)
             .limit(_BATCH)
         )
