@@ -120,6 +120,20 @@ GOOD = {"agent": "a"}
         ({"type": "cron", "config": EVERY_DAY, "action": {**GOOD, "type": "crew"}}, 400, None),
         ({"type": "cron", "config": EVERY_DAY, "action": {"type": "mail", "id": "a"}}, 400, None),
         (
+            {
+                "type": "cron",
+                "config": EVERY_DAY,
+                "action": {"type": "agent", "definition": {"role": "R"}},
+            },
+            400,
+            "trigger_invalid",
+        ),
+        (
+            {"type": "cron", "config": EVERY_DAY, "action": {"crew": "c", "definition": {"a": 1}}},
+            400,
+            "trigger_invalid",
+        ),
+        (
             {"type": "cron", "config": EVERY_DAY, "action": {**GOOD, "prompt": "{{ secrets.a }}"}},
             400,
             "trigger_invalid",

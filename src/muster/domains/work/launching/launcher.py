@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
+from muster.domains.work.launching.errors import TargetAmbiguous, TargetInvalid
 from muster.domains.work.launching.stored import StoredDefinitions
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
 from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, WorkflowSpec
@@ -20,14 +22,13 @@ from muster.domains.work.runs import (
 from muster.domains.work.tasks import find_task, spec_of
 from muster.domains.work.workflows import read_workflow
 from muster.kernel.db import is_unique_violation
-from muster.kernel.errors import FieldError, Invalid
+from muster.kernel.errors import FieldError
 from muster.platform.access import Caller
 
 _NAMED = ("agent_id", "task_id", "crew_id", "workflow_id")
-
-
-class TargetAmbiguous(Invalid):
-    code, title = "run_target_ambiguous", "Several things to run are named"
+_OF_A_CREW = ("agents_yaml", "tasks_yaml", "crew_name", "process", "manager_llm", "model")
+"""What a definition of a crew may say; what else was saved with it is for other readers."""
+_SHOWN = 5
 
 
 class Launcher:
@@ -141,8 +142,15 @@ def _body(
     elif target.kind == "workflow":
         given["workflow"] = target.definition
     else:
-        given |= target.definition
-    return ExecutionCreate.model_validate(given)
+        given |= {name: target.definition[name] for name in _OF_A_CREW if name in target.definition}
+    try:
+        return ExecutionCreate.model_validate(given)
+    except ValidationError as error:
+        found = [
+            FieldError(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()
+        ]
+        text = "; ".join(f"{fault.field}: {fault.message}" for fault in found[:_SHOWN])
+        raise TargetInvalid(text, errors=found) from error
 
 
 def _frozen(
