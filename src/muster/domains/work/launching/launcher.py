@@ -7,10 +7,14 @@ from sqlalchemy.exc import IntegrityError
 
 from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
-from muster.domains.work.launching.errors import TargetAmbiguous, TargetInvalid
+from muster.domains.work.launching.errors import (
+    TargetAmbiguous,
+    TargetInvalid,
+    TargetMistyped,
+)
 from muster.domains.work.launching.stored import StoredDefinitions
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
-from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, WorkflowSpec
+from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, TargetKind, WorkflowSpec
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -25,7 +29,15 @@ from muster.kernel.db import is_unique_violation
 from muster.kernel.errors import FieldError
 from muster.platform.access import Caller
 
-_NAMED = ("agent_id", "task_id", "crew_id", "workflow_id")
+_KINDS: dict[str, TargetKind] = {
+    "agent_id": "agent",
+    "task_id": "task",
+    "crew_id": "crew",
+    "workflow_id": "workflow",
+    "tasks_yaml": "crew",
+    "workflow": "workflow",
+}
+"""The fields that say what is to be run, and of which kind it is then."""
 _OF_A_CREW = ("agents_yaml", "tasks_yaml", "crew_name", "process", "manager_llm", "model")
 """What a definition of a crew may say; what else was saved with it is for other readers."""
 _SHOWN = 5
@@ -51,11 +63,7 @@ class Launcher:
 
     async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
         """Return what the body names as it is now; what it lacks is told all at once."""
-        named = [name for name in _NAMED if getattr(body, name)]
-        defined = [name for name in ("tasks_yaml", "workflow") if getattr(body, name) is not None]
-        if len(named) + len(defined) > 1:
-            text = f"{', '.join([*named, *defined])} are given: give one of them."
-            raise TargetAmbiguous(text, errors=[FieldError((named + defined)[1], "one too many")])
+        _require_one_target(body)
         if body.agent_id:
             async with self._parts.database.read() as session:
                 return await frozen_agent(session, project_id, self._parts, body)
@@ -131,6 +139,17 @@ class Launcher:
             if not is_unique_violation(error):
                 raise
         return run_id
+
+
+def _require_one_target(body: ExecutionCreate) -> None:
+    given = [name for name in _KINDS if getattr(body, name) not in (None, "")]
+    if len(given) > 1:
+        text = f"{', '.join(given)} are given: give one of them."
+        raise TargetAmbiguous(text, errors=[FieldError(given[1], "one too many")])
+    said = "workflow" if body.execution_type == "flow" else body.execution_type
+    if given and said is not None and said != (kind := _KINDS[given[0]]):
+        text = f"{given[0]} names a run of the kind {kind}: give that, or leave execution_type out."
+        raise TargetMistyped(text, errors=[FieldError("execution_type", f"must be {kind}")])
 
 
 def _body(
