@@ -53,12 +53,12 @@ class Launcher:
 
     def __init__(self, parts: RunParts, *, timeout_s: int) -> None:
         self._parts, self._timeout_s = parts, timeout_s
-        self.stored = StoredDefinitions(parts.database)
+        self._stored = StoredDefinitions(parts.database)
         self._shelf = Shelf(
             reading=parts.database.read,
             models=parts.models,
             tools=parts.tools,
-            stored=self.stored,
+            stored=self._stored,
         )
 
     async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
@@ -74,10 +74,10 @@ class Launcher:
             body = body.model_copy(update={"inputs": {**task.inputs, **body.inputs}})
             return _frozen("task", task.id, await freezer.task(spec_of(task)), body)
         if body.crew_id:
-            crew_id, crew = await self.stored.crew(project_id, body.crew_id)
+            crew_id, crew = await self._stored.crew(project_id, body.crew_id)
             return await self._crew(freezer, crew_id, crew, body)
         if body.workflow_id:
-            workflow_id, workflow = await self.stored.workflow(project_id, body.workflow_id)
+            workflow_id, workflow = await self._stored.workflow(project_id, body.workflow_id)
             return await self._workflow(freezer, workflow_id, workflow, body)
         if body.workflow is not None:
             return await self._workflow(freezer, None, read_workflow(body.workflow).spec, body)
