@@ -416,6 +416,8 @@ async def test_inputs(working: Muster, people: People) -> None:
     spec.inputs = {"who": "Ada"}
     run_id = await start_plan(working, people.project_id, spec)
     asked = await open_approval(people.owner, run_id)
+    found = await people.viewer.get("/approvals", params={"kind": "input"})
+    assert found.json()["items"] == [asked]
     path = f"/approvals/{asked['id']}/approve"
     wrong = await people.owner.post(path, json={"arguments": {"count": "many"}})
     assert wrong.status_code == 422
