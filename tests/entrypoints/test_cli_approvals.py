@@ -57,7 +57,7 @@ def test_a_run_that_waits_says_how_to_go_on(guarded: Local, writer: Path) -> Non
     short = str(waiting(guarded)["id"]).rpartition("-")[2]
     assert f"muster approvals approve {short}" in result.stderr
     assert "muster runs resume" in result.stderr
-    assert "'path': 'a.txt'" in result.stderr
+    assert '"path": "a.txt"' in result.stderr
 
 
 def test_approve_and_resume(guarded: Local, writer: Path) -> None:

@@ -64,15 +64,56 @@ def test_an_example_waits_for_a_person_and_goes_on(local: Local) -> None:
     result = local.call("run", str(NOTICE))
     assert result.exit_code == 3, result.output
     assert "File this notice?" in result.stderr
-    assert "muster approvals approve" in result.stderr
-    assert result.stdout == ""
+    assert "second supplier" in result.stderr
+    assert "{}" not in result.stderr
     (approval,) = json.loads(local.ok("approvals", "list", "--json"))
+    short = approval["id"].rpartition("-")[2]
+    for command in ("approve", "reject"):
+        assert f"muster approvals {command} {short}" in result.stderr
+    assert result.stdout == ""
     decided = local.ok("approvals", "approve", approval["id"])
     assert decided
     resumed = local.call("runs", "resume", approval["run_id"])
     assert resumed.exit_code == 0, resumed.output
     assert "second supplier" in resumed.stdout
     assert "supplier-contract.md" in resumed.stdout
+
+
+ASKING = """
+name: Greeting
+nodes:
+  - {name: start, type: start, next: ask}
+  - {name: ask, type: input, prompt: "Whom do I greet?", variables: [{name: who}], next: say}
+  - {name: say, type: output, prompt: "Hello {{ who }}.", next: end}
+  - {name: end, type: end}
+"""
+
+
+def test_what_a_run_needs_from_a_person_is_said_with_the_command(
+    local: Local, tmp_path: Path
+) -> None:
+    file = tmp_path / "asking.yaml"
+    file.write_text(ASKING)
+    result = local.call("run", str(file))
+    assert result.exit_code == 3, result.output
+    assert "Whom do I greet?" in result.stderr
+    assert '--arguments \'{"who": "..."}\'' in result.stderr
+    (approval,) = json.loads(local.ok("approvals", "list", "--json"))
+    local.ok("approvals", "approve", approval["id"], "--arguments", '{"who": "Ada"}')
+    assert "Hello Ada." in local.ok("runs", "resume", approval["run_id"])
+
+
+def test_how_to_answer_for_the_output_of_a_task(local: Local, tmp_path: Path) -> None:
+    file = tmp_path / "crew.yaml"
+    file.write_text(CREW.replace("agent: clerk", "agent: clerk, human_input: true"))
+    result = local.call("run", str(file))
+    assert result.exit_code == 3, result.output
+    for said in ('"output"', '{"end_run": true}', "--end-run", '--arguments \'{"output":'):
+        assert said in result.stderr
+    (approval,) = json.loads(local.ok("approvals", "list", "--json"))
+    local.ok("approvals", "reject", approval["id"], "--end-run")
+    resumed = local.call("runs", "resume", approval["run_id"], "--json")
+    assert json.loads(resumed.stdout)["status"] == "rejected"
 
 
 def test_a_crew_of_a_file_is_named_and_runs(local: Local, tmp_path: Path) -> None:

@@ -203,6 +203,16 @@ def webhook_trigger() -> dict[str, Any]:
     return {"name": f"Trigger {new_id()}", "type": "webhook", "action": {"agent": "nobody"}}
 
 
+def _failed_firing(world: "World", person: str, given: dict[str, str]) -> str:
+    """Let a trigger fail: what its inputs read is not there."""
+    path = f"{BASE}/triggers/{given['trigger_id']}"
+    broken = {"action": {"agent": "nobody", "inputs": {"prompt": "{{ payload.gone }}"}}}
+    assert world.call("PATCH", path, person, json=broken).status == 200
+    answer = world.call("POST", f"{path}/fire", person)
+    assert answer.status == 202, f"POST {path}/fire: {answer}"
+    return str(answer.json()["id"])
+
+
 def schedule() -> dict[str, Any]:
     """A schedule that comes once a year."""
     name = f"Schedule {new_id()}"
@@ -302,6 +312,7 @@ FACTORIES: dict[str, Factory] = {
     ),
     "/policy/rules/{rule_id}": Factory(_access_rule, shared="they hold on the whole platform"),
     "/triggers/{trigger_id}": Factory(_posted("/triggers", webhook_trigger)),
+    "/triggers/{trigger_id}/history/{firing_id}": Factory(_failed_firing),
     "/hooks/{trigger_id}": Factory(
         _posted("/triggers", webhook_trigger), shared="who calls proves itself by a secret"
     ),

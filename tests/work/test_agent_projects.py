@@ -92,6 +92,7 @@ async def test_only_the_owner_sees_it(people: People) -> None:
         ({"workflow_definition": {"version": 1, "steps": []}}, 400, "invalid_workflow_definition"),
         ({"workflow_definition": {"actions": [TELL]}}, 400, "invalid_workflow_definition"),
         ({"workflow_definition": {"actions": 5}}, 400, "invalid_workflow_definition"),
+        ({"tool_policy": ["calculator"]}, 400, "invalid_tool_policy"),
         ({"mistake": 1}, 422, "validation_error"),
     ],
 )
@@ -133,3 +134,86 @@ async def test_what_is_unfinished_is_kept_and_not_published(people: People) -> N
     assert checked["resolved_mcp_servers"] == ["kb"]
     assert checked["derived_runtime_requirements"]["internet_required"] is True
     assert [error["path"] for error in checked["errors"]] == ["actions.1.exposed_tool_name"]
+
+
+FUNCTION = {
+    "type": "mcp_tool",
+    "id": "add",
+    "exposed_tool_name": "calculator",
+    "input_bindings": {"expression": {"variable": "q"}},
+    "output_variables": [{"name": "hits", "path": "$"}],
+}
+
+
+async def validated(people: People) -> dict[str, Any]:
+    answer = await people.editor.post("/agent-projects/intake/validate")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["validation"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "tools"),
+    [
+        ({}, ["calculator", "read_file", "kb__find"]),
+        ({"allow": ["calculator", "kb"]}, ["calculator", "kb__find"]),
+        ({"allowed_tools": ["calculator", "kb"], "denied_tools": ["kb__find"]}, ["calculator"]),
+        ({"deny": ["read_file", "nothing"]}, ["calculator", "kb__find"]),
+        ({"deny": ["kb"]}, ["calculator", "read_file"]),
+        ({"allow": []}, []),
+    ],
+)
+async def test_a_tool_policy_says_which_tools_the_agent_has(
+    people: People, policy: dict[str, Any], tools: list[str]
+) -> None:
+    refs = ["calculator", "read_file", "kb__find"]
+    await made(people, tool_refs=refs, tool_policy=policy)
+    assert (await validated(people))["resolved_tools"] == tools
+    published = await people.editor.post("/agent-projects/intake/publish")
+    assert published.status_code == 200, published.text
+    agent = published.json()["publish_result"]["catalog_agent"]
+    assert agent["tools"] == tools
+
+
+async def test_a_policy_holds_however_a_tool_is_called(people: People) -> None:
+    body = {"name": "Kb", "tool_type": "http", "configuration": {"url": "https://example.com"}}
+    tool = (await people.editor.post("/tools", json=body)).json()
+    await made(people, tool_refs=[tool["id"]], tool_policy={"deny": [tool["name"]]})
+    assert (await validated(people))["resolved_tools"] == []
+    await people.editor.put("/agent-projects/intake", json={"tool_policy": {"deny": [tool["id"]]}})
+    assert (await validated(people))["resolved_tools"] == []
+    only = {"tool_refs": [tool["name"], "calculator"], "tool_policy": {"allow": [tool["id"]]}}
+    await people.editor.put("/agent-projects/intake", json=only)
+    assert (await validated(people))["resolved_tools"] == [tool["name"]]
+
+
+async def test_of_a_tool_only_the_functions_that_are_allowed(people: People) -> None:
+    await made(people, tool_refs=["kb"], tool_policy={"allow": ["kb__find"]})
+    assert (await validated(people))["resolved_tools"] == ["kb__find"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"tool_policy": {"mode": "strict"}}, "tool_policy.mode"),
+        ({"tool_policy": {"deny": ["a", 5]}}, "tool_policy.deny.1"),
+        ({"tool_policy": {"allow": "calculator"}}, "tool_policy.allow"),
+        ({"tool_refs": ["kb"], "tool_policy": {"deny": ["a", "kb__drop"]}}, "tool_policy.deny.1"),
+        (
+            {
+                "workflow_definition": {"version": 2, "actions": [ASK, FUNCTION, TELL]},
+                "tool_policy": {"deny": ["calculator"]},
+            },
+            "actions.1.exposed_tool_name",
+        ),
+    ],
+)
+async def test_a_policy_that_cannot_be_kept(
+    people: People, fields: dict[str, Any], path: str
+) -> None:
+    await made(people, **fields)
+    found = await validated(people)
+    assert (found["valid"], [error["path"] for error in found["errors"]]) == (False, [path])
+    refused = await people.editor.post("/agent-projects/intake/publish")
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_tool_policy")
+    assert [error["path"] for error in refused.json()["details"]["errors"]] == [path]
+    assert (await people.viewer.get("/agents")).json()["items"] == []

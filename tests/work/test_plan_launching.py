@@ -1,6 +1,7 @@
 """Launching: one thing is named, found or read, frozen and started once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,31 @@ async def test_one_thing_at_a_time(people: People) -> None:
     assert (both.status_code, both.json()["error"]) == (422, "run_target_ambiguous")
     none = await people.operator.post("/executions", json={"inputs": {}})
     assert (none.status_code, none.json()["error"]) == (400, "run_target_missing")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"agent_id": "a"}, "agent"),
+        ({"task_id": "a"}, "task"),
+        ({"crew_id": "a"}, "crew"),
+        ({"flow_id": "a"}, "workflow"),
+        (CREW, "crew"),
+        ({"workflow": WORKFLOW}, "workflow"),
+    ],
+)
+async def test_the_kind_that_is_said_is_the_kind_that_is_run(
+    people: People, given: dict[str, Any], kind: str
+) -> None:
+    for said in ("agent", "task", "crew", "workflow", "flow"):
+        body = {**given, "execution_type": said}
+        answer = await people.operator.post("/executions", json=body)
+        fits = said == kind or (said, kind) == ("flow", "workflow")
+        assert (answer.json().get("error") == "run_target_mistyped") is not fits
+        if not fits:
+            assert answer.status_code == 422
+            wanted = [{"field": "execution_type", "message": f"must be {kind}"}]
+            assert answer.json()["errors"] == wanted
 
 
 async def test_nodes_that_wait_for_each_other(people: People) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.people import People
 from tests.work.external_setting import code
-from tests.work.trigger_setting import people
+from tests.work.trigger_setting import Process, history, people, process, time
 
-__all__ = ["people"]
+__all__ = ["people", "process", "time"]
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +127,52 @@ async def test_only_schedules(people: People) -> None:
     assert (await people.viewer.get(PATH, params={"crew_id": "x"})).json()["total"] == 0
     assert (await people.viewer.post(PATH, json=DOCUMENTED)).status_code == 403
     assert (await people.outsider.get(PATH)).json()["items"] == []
+
+
+CREW = {
+    "agents_yaml": {"a": {"role": "R", "llm": "builtin/extractive"}},
+    "tasks_yaml": {"t": {"description": "Say {what}.", "agent": "a"}},
+}
+
+
+async def fired(people: People, process: Process, definition: dict[str, Any]) -> dict[str, Any]:
+    """Fire a schedule of what is defined in place; returns the firing."""
+    schedule = await made(people, crew_id=None, **{"inputs": {"what": "it"}, **definition})
+    assert (await people.editor.post(f"/triggers/{schedule['id']}/fire")).status_code == 202
+    await process.settle()
+    (firing,) = await history(people.viewer, schedule)
+    return firing
+
+
+async def test_what_is_defined_in_place_is_run(people: People, process: Process) -> None:
+    others = {"planning": True, "flow_config": {"a": 1}, "edges": [], "process": "sequential"}
+    given = {**CREW, **others, "model": "builtin/extractive"}
+    firing = await fired(people, process, given)
+    assert (firing["status"], firing["reason"]) == ("started", None)
+    run = (await people.viewer.get(f"/executions/{firing['run_id']}")).json()
+    assert (run["execution_type"], run["inputs"]) == ("crew", {"what": "it"})
+
+    nodes = [
+        {"name": "start", "type": "start", "next": "end"},
+        {"name": "end", "type": "end", "inputs": {"said": "{{ what }}"}},
+    ]
+    given = {"nodes": nodes, "planning": False, "flow_config": {"a": 1}, "model": "gpt-4o"}
+    firing = await fired(people, process, given)
+    assert (firing["status"], firing["reason"]) == ("started", None)
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        ({**CREW, "process": "by turns"}, "process: Input should be 'sequential' or"),
+        ({**CREW, "tasks_yaml": "- ["}, "tasks_yaml: line 2"),
+        ({**CREW, "tasks_yaml": {}}, "task"),
+        ({"nodes": [{"id": "a"}], "edges": []}, "nodes.0"),
+    ],
+)
+async def test_what_cannot_be_run_is_a_failed_firing(
+    people: People, process: Process, definition: dict[str, Any], reason: str
+) -> None:
+    firing = await fired(people, process, definition)
+    assert (firing["status"], firing["attempts"], firing["run_id"]) == ("failed", 1, None)
+    assert reason in firing["reason"]

@@ -1,5 +1,6 @@
 """Triggers: made, changed, deleted, fired by hand, and who may do so."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -119,6 +120,20 @@ GOOD = {"agent": "a"}
         ({"type": "cron", "config": EVERY_DAY, "action": {**GOOD, "crew": "b"}}, 400, None),
         ({"type": "cron", "config": EVERY_DAY, "action": {**GOOD, "type": "crew"}}, 400, None),
         ({"type": "cron", "config": EVERY_DAY, "action": {"type": "mail", "id": "a"}}, 400, None),
+        (
+            {
+                "type": "cron",
+                "config": EVERY_DAY,
+                "action": {"type": "agent", "definition": {"role": "R"}},
+            },
+            400,
+            "trigger_invalid",
+        ),
+        (
+            {"type": "cron", "config": EVERY_DAY, "action": {"crew": "c", "definition": {"a": 1}}},
+            400,
+            "trigger_invalid",
+        ),
         (
             {"type": "cron", "config": EVERY_DAY, "action": {**GOOD, "prompt": "{{ secrets.a }}"}},
             400,
@@ -320,3 +335,103 @@ async def test_the_agent_is_told_what_it_needs(people: People) -> None:
     worker = await agent(people.editor)
     made = await trigger(people.editor, "cron", config=EVERY_DAY, action={"agent": worker["key"]})
     assert made["action"]["agent"] == worker["key"]
+
+
+async def failed_firing(people: People, process: Process, **body: Any) -> tuple[Any, str]:
+    """Let a trigger fire that cannot start anything; returns it and the path of the firing."""
+    given = {"config": EVERY_DAY, "action": {"agent": "Late", "inputs": {"prompt": "{{ now }}"}}}
+    made = await trigger(people.editor, "cron", **{**given, **body})
+    await people.editor.post(f"/triggers/{made['id']}/fire")
+    await process.settle()
+    (firing,) = await history(people.viewer, made, status="failed")
+    return made, f"/triggers/{made['id']}/history/{firing['id']}"
+
+
+async def test_a_firing_that_failed_is_retried(
+    muster: Muster, people: People, process: Process
+) -> None:
+    made, path = await failed_firing(people, process)
+    before = (await people.viewer.get(path)).json()
+    assert before["status"] == "failed"
+    await agent(people.editor, "Late")
+    again = await people.operator.post(f"{path}/retry")
+    assert again.status_code == 202, again.text
+    assert (again.json()["status"], again.json()["reason"]) == ("pending", None)
+    assert code(await people.operator.post(f"{path}/retry")) == (409, "firing_not_retryable")
+    await process.settle()
+    (run,) = await runs_of(muster, people.project_id)
+    after = (await people.viewer.get(path)).json()
+    assert (after["status"], after["run_id"], after["run_status"]) == ("started", run.id, "pending")
+    assert (run.inputs, run.started_by_name) == (before["inputs"], "Operator")
+    refused = await people.operator.post(f"{path}/retry")
+    assert code(refused) == (409, "firing_not_retryable")
+    assert run.id in refused.json()["message"]
+    wanted = ["trigger.created", "trigger.failed", "trigger.retried", "trigger.fired"]
+    assert await told(people.viewer, "trigger.") == wanted
+    assert len(await history(people.viewer, made)) == 1
+
+
+async def test_a_retry_that_fails_again_and_other_inputs(
+    muster: Muster, people: People, process: Process
+) -> None:
+    _, path = await failed_firing(people, process)
+    assert (await people.operator.post(f"{path}/retry")).status_code == 202
+    await process.settle()
+    assert (await people.viewer.get(path)).json()["status"] == "failed"
+    await agent(people.editor, "Late")
+    body = {"inputs": {"prompt": "Now"}}
+    assert (await people.operator.post(f"{path}/retry", json=body)).status_code == 202
+    await process.settle()
+    assert [run.inputs for run in await runs_of(muster, people.project_id)] == [body["inputs"]]
+
+
+async def test_a_retry_of_a_firing_without_inputs(
+    muster: Muster, people: People, process: Process
+) -> None:
+    worker = await agent(people.editor)
+    action = {"agent": worker["id"], "inputs": {"prompt": "{{ 1 / 0 }}"}}
+    _, path = await failed_firing(people, process, action=action)
+    assert code(await people.operator.post(f"{path}/retry")) == (409, "firing_not_retryable")
+    body = {"inputs": {"prompt": "Go"}}
+    assert (await people.operator.post(f"{path}/retry", json=body)).status_code == 202
+    await process.settle()
+    assert [run.inputs for run in await runs_of(muster, people.project_id)] == [body["inputs"]]
+
+
+async def test_two_retries_at_once_start_once(
+    muster: Muster, people: People, process: Process
+) -> None:
+    _, path = await failed_firing(people, process)
+    await agent(people.editor, "Late")
+    answers = await asyncio.gather(*[people.operator.post(f"{path}/retry") for _ in range(4)])
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+    await process.settle()
+    assert len(await runs_of(muster, people.project_id)) == 1
+
+
+async def test_who_may_retry_a_firing(people: People, process: Process, time: Time) -> None:
+    made, path = await failed_firing(people, process)
+    assert (await people.viewer.post(f"{path}/retry")).status_code == 403
+    other = f"/triggers/{(await trigger(people.editor, 'webhook', action=GOOD))['id']}"
+    for client, wrong in (
+        (people.outsider, path),
+        (people.owner, f"/triggers/{made['id']}/history/{made['id']}"),
+        (people.owner, other + path.removeprefix(f"/triggers/{made['id']}")),
+    ):
+        assert (await client.get(wrong)).status_code == 404
+        assert (await client.post(f"{wrong}/retry")).status_code == 404
+
+
+async def test_firings_of_a_disabled_trigger_are_not_retried(
+    people: People, process: Process, time: Time
+) -> None:
+    config = {"cron": "* * * * *"}
+    made = await trigger(people.editor, "cron", config=config, action={"agent": "Late"})
+    time.forward(minutes=2)
+    await process.settle()
+    (firing, *_) = await history(people.viewer, made, status="failed")
+    await people.editor.post(f"/triggers/{made['id']}/toggle")
+    path = f"/triggers/{made['id']}/history/{firing['id']}/retry"
+    refused = await people.operator.post(path)
+    assert code(refused) == (409, "firing_not_retryable")
+    assert "enable it" in refused.json()["message"]

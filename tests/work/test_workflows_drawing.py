@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from muster.domains.work.plans import CrewSpec, TaskSpec
 from muster.domains.work.workflows import draw, draw_crew
+from muster.domains.work.workflows.gathering import gather_crew
 from tests.work.workflow_texts import ACTIONS, DOCUMENT, STEPS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -221,6 +222,31 @@ def test_crews() -> None:
     managed = Picture(draw_crew(CrewSpec(tasks=tasks, process="hierarchical")))
     assert (managed.row("Manager"), managed.row("write")) == (0, 2)
     assert not Picture(draw_crew(CrewSpec())).boxes
+
+
+def lines_of(*tasks: tuple[str, bool, list[str]]) -> list[tuple[int, int, bool]]:
+    """Return the lines between tasks, given by key, whether others go on meanwhile, and context."""
+    specs = [TaskSpec(key=key, async_execution=beside, context=c) for key, beside, c in tasks]
+    edges = gather_crew(CrewSpec(tasks=specs)).edges
+    return sorted((edge.source, edge.target, edge.dashed) for edge in edges)
+
+
+def test_the_order_of_a_crew() -> None:
+    one_by_one = lines_of(("a", False, []), ("b", False, []), ("c", False, ["a"]))
+    assert one_by_one == [(0, 1, True), (0, 2, False), (1, 2, True)]
+    at_once = lines_of(("a", True, []), ("b", True, []), ("c", False, []), ("d", True, []))
+    assert at_once == [(0, 2, True), (1, 2, True), (2, 3, True)]
+    begun_later = lines_of(("a", False, []), ("b", True, []), ("c", True, ["b"]), ("d", False, []))
+    assert begun_later == [(0, 1, True), (1, 2, False), (2, 3, True)]
+    backwards = lines_of(("a", False, ["b"]), ("b", False, []))
+    assert backwards == [(0, 1, True), (1, 0, False)]
+
+
+def test_tasks_that_name_no_agent() -> None:
+    task = TaskSpec(key="a")
+    for process, shown in (("sequential", "no agent"), ("hierarchical", "manager's choice")):
+        graph = gather_crew(CrewSpec(tasks=[task], process=process))
+        assert graph.boxes[0].kind == shown
 
 
 def test_what_is_too_much_is_left_out_and_told() -> None:

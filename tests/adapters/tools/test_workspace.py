@@ -112,6 +112,23 @@ async def test_links_lead_nowhere(workspace: Workspace, root: Path, tmp_path: Pa
     assert [file["path"] for file in (await workspace.list_files())["files"]] == ["real.txt"]
 
 
+async def test_files_are_placed_where_there_is_nothing(
+    workspace: Workspace, root: Path, tmp_path: Path
+) -> None:
+    small = Workspace(root, quota_bytes=1)
+    await small.place_file("a/given.txt", b"given")
+    await workspace.place_file("a/given.txt", b"again")
+    assert (root / "a/given.txt").read_text() == "given"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / "link").symlink_to(outside / "new.txt")
+    (root / "folder").symlink_to(outside)
+    await workspace.place_file("link", b"given")
+    with pytest.raises(ToolInputInvalid, match="no plain file"):
+        await workspace.place_file("folder/new.txt", b"given")
+    assert list(outside.iterdir()) == []
+
+
 async def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "alias").symlink_to(tmp_path / "real")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.panel import Panel
@@ -45,6 +45,26 @@ async def open_approvals(installation: Installation, run_id: str) -> Sequence[Ap
         return (await session.scalars(statement)).all()
 
 
+def shown_facts(approval: Approval) -> Mapping[str, Any]:
+    """Return what a person should see before the answer: arguments of a call, inputs of a node."""
+    details = approval.details
+    return details.get("arguments") or details.get("inputs") or {}
+
+
+def answers(approval: Approval) -> list[str]:
+    """Return the commands that answer an approval."""
+    yes = f"muster approvals approve {short_id(approval.id)}"
+    no = f"muster approvals reject {short_id(approval.id)}"
+    if approval.kind == "input":
+        fields = (approval.arguments_schema or {}).get("properties", {})
+        given = json.dumps(dict.fromkeys(fields, "..."), ensure_ascii=False)
+        return [f"{yes} --arguments '{given}'", f"{no} --reason ..."]
+    if approval.kind == "task_output":
+        better = f"{yes} --arguments '{json.dumps({'output': '...'})}'"
+        return [yes, better, f"{no} --reason ...", f"{no} --end-run"]
+    return [yes, f"{no} --reason ..."]
+
+
 async def decide(installation: Installation, approval: Approval, screen: RunScreen) -> bool:
     """Put one approval to the person at the terminal. False when it is left for later."""
     screen.pause()
@@ -64,16 +84,18 @@ async def decide(installation: Installation, approval: Approval, screen: RunScre
 
 
 def _show(approval: Approval, screen: RunScreen) -> None:
-    arguments = json.dumps(approval.details.get("arguments", {}), indent=2, ensure_ascii=False)
+    facts = shown_facts(approval)
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    shown = Syntax(text, "json", background_color="default", word_wrap=True) if facts else None
     screen.console.print(
         Panel(
-            Syntax(arguments, "json", background_color="default", word_wrap=True),
+            shown or Text(approval.description),
             title=Text(approval.title),
             subtitle=Text(f"approval {short_id(approval.id)}"),
             border_style="yellow",
         )
     )
-    if approval.description:
+    if shown and approval.description:
         screen.console.print(Text(approval.description))
 
 
@@ -81,7 +103,8 @@ async def _ask(installation: Installation, approval: Approval, screen: RunScreen
     if approval.choices:
         question = f"{', '.join(approval.choices)} or later? "
     else:
-        question = "[a]pprove, [r]eject, [e]dit the arguments, [l]ater? "
+        edit = "[e]dit the arguments, " if approval.arguments_schema else ""
+        question = f"[a]pprove, [r]eject, {edit}[l]ater? "
     answer = (await _read_line(question, screen)).strip().lower()
     if approval.choices and answer in approval.choices:
         await approve(installation, approval, ApproveRequest.model_validate({"choice": answer}))

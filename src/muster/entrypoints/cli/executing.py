@@ -1,6 +1,7 @@
 """Executes runs in this process, with the same durability as a server, and shows them."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from muster.domains.catalogue.agents import Agent, AgentService, read_yaml
 from muster.domains.catalogue.agents.service import slug
 from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.runs import ExecutionCreate, ForkRequest, RunFile, present
-from muster.entrypoints.cli.deciding import can_ask, open_approvals
+from muster.entrypoints.cli.deciding import answers, can_ask, open_approvals, shown_facts
 from muster.entrypoints.cli.failures import FAILED, INTERRUPTED, WAITING
 from muster.entrypoints.cli.interrupting import Interrupted, interruptible
 from muster.entrypoints.cli.local import (
@@ -179,9 +180,13 @@ def show_answer(run: Run) -> None:
 
 async def _tell_waiting(installation: Installation, run: Run) -> None:
     for approval in await open_approvals(installation, run.id):
-        tell(f"{approval.title}: {approval.details.get('arguments', {})}", style="yellow")
-        tell(f"  muster approvals approve {short_id(approval.id)}")
-        tell(f"  muster approvals reject {short_id(approval.id)} --reason ...")
+        tell(approval.title, style="yellow")
+        if approval.description:
+            tell(approval.description)
+        if facts := shown_facts(approval):
+            tell(json.dumps(facts, ensure_ascii=False, default=str))
+        for command in answers(approval):
+            tell(f"  {command}")
     tell(
         f"The run waits for that. Once it is decided, `muster runs resume {short_id(run.id)}` or a "
         "server goes on with it."

@@ -34,10 +34,19 @@ class ApprovalList(ListParams):
     ] = None
     agent_id: Annotated[str | None, Field(description="Only about this agent.")] = None
     kind: Annotated[
-        Literal["tool_call", "uncertain_step", "manual", "agent_review"] | None,
+        Literal[
+            "tool_call",
+            "uncertain_step",
+            "approval",
+            "input",
+            "task_output",
+            "manual",
+            "agent_review",
+        ]
+        | None,
         Field(
-            description="Only of this kind; `manual` ones were asked for by hand, `agent_review` "
-            "ones by an action about an agent."
+            description="Only of this kind: a step, a node of a plan (`approval`, `input`), what a "
+            "task came to, asked for by hand (`manual`), or by an action about an agent."
         ),
     ] = None
 

@@ -27,5 +27,9 @@ class WorkflowDefinitionInvalid(BadRequest):
     code, title = "invalid_workflow_definition", "The actions cannot be followed"
 
 
+class ToolPolicyInvalid(BadRequest):
+    code, title = "invalid_tool_policy", "The tool policy cannot be kept"
+
+
 class PublishingRefused(Forbidden):
     code, title = "publishing_refused", "Publishing needs agents:write and workflows:write"

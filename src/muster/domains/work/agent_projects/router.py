@@ -1,5 +1,6 @@
 """HTTP surface of agent projects."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from muster.domains.work.agent_projects.errors import (
     AgentProjectTaken,
     AgentTypeUnsupported,
     PublishingRefused,
+    ToolPolicyInvalid,
     VisibilityInvalid,
     WorkflowDefinitionInvalid,
 )
@@ -32,9 +34,11 @@ from muster.domains.work.agent_projects.schemas import (
 from muster.domains.work.agent_projects.service import (
     AgentProjectService,
     definition_problems,
+    permitted_tools,
     read_definition,
     tools_of,
 )
+from muster.domains.work.agent_projects.tool_policy import names_of_tools, texts_of
 from muster.domains.work.workflows import References
 from muster.kernel.http import Db, Reading, Router, Sealing, Writing, problems
 from muster.kernel.paging import ListParams
@@ -61,6 +65,19 @@ async def _found(database: Db, caller: CanRead, agent_project_id: Key) -> AgentP
         return await AgentProjectService(session, caller).get(agent_project_id)
 
 
+async def _tool_names(connection: HTTPConnection, project: AgentProject) -> Mapping[str, str]:
+    called = tools_of(project.spec, read_definition(project.spec))
+    references = [*called, *texts_of(project.spec["tool_policy"])]
+    return await names_of_tools(connection.app.state.tools, project.project_id, references)
+
+
+async def _names_to_publish(
+    connection: HTTPConnection, database: Db, caller: CanWrite, agent_project_id: Key
+) -> Mapping[str, str]:
+    """Return the names of the tools that are called, before a session is held to publish."""
+    return await _tool_names(connection, await _found(database, caller, agent_project_id))
+
+
 async def _references(connection: HTTPConnection) -> References:
     state = connection.app.state
     return References(state.database, state.models, state.tools)
@@ -68,10 +85,16 @@ async def _references(connection: HTTPConnection) -> References:
 
 Reader = Annotated[AgentProjectService, Depends(_reader)]
 Writer = Annotated[AgentProjectService, Depends(_writer)]
+NamesToPublish = Annotated[Mapping[str, str], Depends(_names_to_publish)]
 Found = Annotated[AgentProject, Depends(_found)]
 Checks = Annotated[References, Depends(_references)]
 
-_REFUSALS = (VisibilityInvalid, AgentTypeUnsupported, WorkflowDefinitionInvalid)
+_REFUSALS = (
+    VisibilityInvalid,
+    AgentTypeUnsupported,
+    WorkflowDefinitionInvalid,
+    ToolPolicyInvalid,
+)
 
 
 @router.get("")
@@ -118,13 +141,20 @@ async def update_agent_project(
     "/{agent_project_id}/validate",
     responses=problems(AgentProjectNotFound, WorkflowDefinitionInvalid),
 )
-async def validate_agent_project(project: Found, checks: Checks) -> ValidatedAgentProject:
-    """Say whether an agent project can be published, and whether its tools and model are there."""
+async def validate_agent_project(
+    connection: HTTPConnection, project: Found, checks: Checks
+) -> ValidatedAgentProject:
+    """Say whether an agent project can be published, and whether its tools and model are there.
+
+    `resolved_tools` are those that its tool policy lets it have.
+    """
     read = read_definition(project.spec)
     found = definition_problems(read)
     if read.document["actions"]:
         found = await checks.check(project.project_id, read)
-    tools = tools_of(project.spec, read)
+    named = await _tool_names(connection, project)
+    tools, broken = permitted_tools(project.spec, read, named)
+    found = [*found, *broken]
     limits = project.spec["runtime_constraints"]
     servers = {tool.partition("__")[0] for tool in tools if "__" in tool}
     return ValidatedAgentProject(
@@ -145,16 +175,19 @@ async def validate_agent_project(project: Found, checks: Checks) -> ValidatedAge
 
 @router.post(
     "/{agent_project_id}/publish",
-    responses=problems(AgentProjectNotFound, WorkflowDefinitionInvalid, PublishingRefused),
+    responses=problems(
+        AgentProjectNotFound, WorkflowDefinitionInvalid, ToolPolicyInvalid, PublishingRefused
+    ),
 )
 async def publish_agent_project(
-    projects: Writer, key: Sealing, agent_project_id: Key
+    named: NamesToPublish, projects: Writer, key: Sealing, agent_project_id: Key
 ) -> PublishedAgentProject:
     """Make the agent `agent.project.<id>` of it, and a workflow of the same name with its actions.
 
-    Published again, both get a new version.
+    The agent has the tools that the tool policy lets it have; a policy that an action goes
+    against, or that says something unknown, is refused. Published again, both get a new version.
     """
-    project, agent = await projects.publish(agent_project_id, key)
+    project, agent = await projects.publish(agent_project_id, key, named)
     shown = AgentProjectOut.of(project)
     assert project.workflow_id is not None  # noqa: S101 - it was just published
     assert project.published_at is not None  # noqa: S101

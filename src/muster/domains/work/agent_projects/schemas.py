@@ -46,7 +46,15 @@ class AgentProjectSpec(In):
     ] = Field(default_factory=dict[str, Any])
     workflow_execution_mode: Literal["one_time", "loop"] = "one_time"
     runtime_constraints: dict[str, bool] = Field(default_factory=dict[str, bool])
-    tool_policy: dict[str, Any] = Field(default_factory=dict[str, Any])
+    tool_policy: Annotated[
+        Any,
+        Field(
+            description="`allow` and `deny`: names of tools, with all their functions, or of "
+            "functions. Without `allow` all that are named elsewhere may be had; `deny` wins.",
+            examples=[{"allow": ["search__find", "calculator"], "deny": ["write_file"]}],
+            json_schema_extra={"type": "object"},
+        ),
+    ] = Field(default_factory=dict[str, Any])
 
 
 SPEC_FIELDS = frozenset(AgentProjectSpec.model_fields)

@@ -1,6 +1,7 @@
 """What one can do with agent projects. Knows nothing of HTTP."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from muster.domains.work.agent_projects.errors import (
     AgentProjectIdInvalid,
     AgentTypeUnsupported,
     PublishingRefused,
+    ToolPolicyInvalid,
     VisibilityInvalid,
     WorkflowDefinitionInvalid,
 )
@@ -27,6 +29,7 @@ from muster.domains.work.agent_projects.schemas import (
     AgentProjectSpec,
     agent_key,
 )
+from muster.domains.work.agent_projects.tool_policy import policy_refused, read_policy
 from muster.domains.work.workflows import (
     Problem,
     Read,
@@ -101,16 +104,28 @@ class AgentProjectService:
         events.record(self._session, self._caller, fact)
         return project
 
-    async def publish(self, key: str, master_key: MasterKey) -> tuple[AgentProject, Agent]:
-        """Make an agent and a workflow of it, or new versions of those that it was made into."""
+    async def publish(
+        self, key: str, master_key: MasterKey, named: Mapping[str, str]
+    ) -> tuple[AgentProject, Agent]:
+        """Make an agent and a workflow of it, or new versions of those that it was made into.
+
+        Args:
+            key: Of the agent project.
+            master_key: Opens the vault.
+            named: Names of its tools, by how it calls them.
+        """
         if not all(self._caller.may(scope) for scope in _PUBLISHING):
             raise PublishingRefused
         project = await self._projects.by_key(key, held=True)
         read = read_definition(project.spec)
         if errors := [p for p in definition_problems(read) if p.severity == "error"]:
             raise _invalid(errors)
+        policy = read_policy(project.spec["tool_policy"], named)
+        tools = tools_of(project.spec, read)
+        if broken := list(policy.problems(tools, read)):
+            raise policy_refused(broken)
         agents = AgentService(self._session, self._caller, master_key)
-        spec = _agent_of(project, read)
+        spec = _agent_of(project, policy.permitted(tools))
         known = await agents.find_key(agent_key(key))
         agent = await (agents.replace(known.id, spec) if known else agents.create(spec))
         workflow = await publish_workflow(self._session, self._caller, agent_key(key), read)
@@ -164,6 +179,18 @@ def tools_of(spec: dict[str, Any], read: Read) -> list[str]:
     return list(dict.fromkeys([*spec.get("tool_refs", []), *called]))
 
 
+def permitted_tools(
+    spec: dict[str, Any], read: Read, named: Mapping[str, str]
+) -> tuple[list[str], list[Problem]]:
+    """Return the tools that an agent project may have, and what is wrong with its policy."""
+    tools = tools_of(spec, read)
+    try:
+        policy = read_policy(spec["tool_policy"], named)
+    except ToolPolicyInvalid as error:
+        return tools, [Problem(fault.field, fault.message) for fault in error.errors]
+    return policy.permitted(tools), list(policy.problems(tools, read))
+
+
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     try:
         spec = AgentProjectSpec.model_validate(values)
@@ -174,6 +201,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         ) from error
     if spec.agent_type != "workflow":
         raise AgentTypeUnsupported("Only agents of type workflow can be built; leave it out.")
+    if not isinstance(spec.tool_policy, dict):
+        raise policy_refused([Problem("tool_policy", "It must be an object.")])
     dumped = spec.model_dump(mode="json")
     read = read_definition(dumped)
     if read.document["actions"]:
@@ -196,7 +225,7 @@ def _require_visibility(visibility: Any) -> None:
         raise VisibilityInvalid(f"visibility must be one of {', '.join(_VISIBILITIES)}.")
 
 
-def _agent_of(project: AgentProject, read: Read) -> AgentSpec:
+def _agent_of(project: AgentProject, tools: list[str]) -> AgentSpec:
     spec = project.spec
     return AgentSpec(
         name=spec["name"],
@@ -204,7 +233,7 @@ def _agent_of(project: AgentProject, read: Read) -> AgentSpec:
         description=spec["description"],
         instructions=spec["instructions"],
         llm=spec["default_model_ref"],
-        tools=tools_of(spec, read)[:_MOST_TOOLS],
+        tools=tools[:_MOST_TOOLS],
         kind="platform",
         visibility=project.visibility,  # pyright: ignore[reportArgumentType]
         owner_id=project.owner_id,

@@ -2,13 +2,19 @@
 
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
+from muster.domains.work.launching.errors import (
+    TargetAmbiguous,
+    TargetInvalid,
+    TargetMistyped,
+)
 from muster.domains.work.launching.stored import StoredDefinitions
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
-from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, WorkflowSpec
+from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, TargetKind, WorkflowSpec
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -20,14 +26,21 @@ from muster.domains.work.runs import (
 from muster.domains.work.tasks import find_task, spec_of
 from muster.domains.work.workflows import read_workflow
 from muster.kernel.db import is_unique_violation
-from muster.kernel.errors import FieldError, Invalid
+from muster.kernel.errors import FieldError
 from muster.platform.access import Caller
 
-_NAMED = ("agent_id", "task_id", "crew_id", "workflow_id")
-
-
-class TargetAmbiguous(Invalid):
-    code, title = "run_target_ambiguous", "Several things to run are named"
+_KINDS: dict[str, TargetKind] = {
+    "agent_id": "agent",
+    "task_id": "task",
+    "crew_id": "crew",
+    "workflow_id": "workflow",
+    "tasks_yaml": "crew",
+    "workflow": "workflow",
+}
+"""The fields that say what is to be run, and of which kind it is then."""
+_OF_A_CREW = ("agents_yaml", "tasks_yaml", "crew_name", "process", "manager_llm", "model")
+"""What a definition of a crew may say; what else was saved with it is for other readers."""
+_SHOWN = 5
 
 
 class Launcher:
@@ -40,21 +53,17 @@ class Launcher:
 
     def __init__(self, parts: RunParts, *, timeout_s: int) -> None:
         self._parts, self._timeout_s = parts, timeout_s
-        self.stored = StoredDefinitions(parts.database)
+        self._stored = StoredDefinitions(parts.database)
         self._shelf = Shelf(
             reading=parts.database.read,
             models=parts.models,
             tools=parts.tools,
-            stored=self.stored,
+            stored=self._stored,
         )
 
     async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
         """Return what the body names as it is now; what it lacks is told all at once."""
-        named = [name for name in _NAMED if getattr(body, name)]
-        defined = [name for name in ("tasks_yaml", "workflow") if getattr(body, name) is not None]
-        if len(named) + len(defined) > 1:
-            text = f"{', '.join([*named, *defined])} are given: give one of them."
-            raise TargetAmbiguous(text, errors=[FieldError((named + defined)[1], "one too many")])
+        _require_one_target(body)
         if body.agent_id:
             async with self._parts.database.read() as session:
                 return await frozen_agent(session, project_id, self._parts, body)
@@ -65,10 +74,10 @@ class Launcher:
             body = body.model_copy(update={"inputs": {**task.inputs, **body.inputs}})
             return _frozen("task", task.id, await freezer.task(spec_of(task)), body)
         if body.crew_id:
-            crew_id, crew = await self.stored.crew(project_id, body.crew_id)
+            crew_id, crew = await self._stored.crew(project_id, body.crew_id)
             return await self._crew(freezer, crew_id, crew, body)
         if body.workflow_id:
-            workflow_id, workflow = await self.stored.workflow(project_id, body.workflow_id)
+            workflow_id, workflow = await self._stored.workflow(project_id, body.workflow_id)
             return await self._workflow(freezer, workflow_id, workflow, body)
         if body.workflow is not None:
             return await self._workflow(freezer, None, read_workflow(body.workflow).spec, body)
@@ -132,6 +141,17 @@ class Launcher:
         return run_id
 
 
+def _require_one_target(body: ExecutionCreate) -> None:
+    given = [name for name in _KINDS if getattr(body, name) not in (None, "")]
+    if len(given) > 1:
+        text = f"{', '.join(given)} are given: give one of them."
+        raise TargetAmbiguous(text, errors=[FieldError(given[1], "one too many")])
+    said = "workflow" if body.execution_type == "flow" else body.execution_type
+    if given and said is not None and said != (kind := _KINDS[given[0]]):
+        text = f"{given[0]} names a run of the kind {kind}: give that, or leave execution_type out."
+        raise TargetMistyped(text, errors=[FieldError("execution_type", f"must be {kind}")])
+
+
 def _body(
     target: Target, inputs: dict[str, Any], name: str | None, model: str | None
 ) -> ExecutionCreate:
@@ -141,8 +161,15 @@ def _body(
     elif target.kind == "workflow":
         given["workflow"] = target.definition
     else:
-        given |= target.definition
-    return ExecutionCreate.model_validate(given)
+        given |= {name: target.definition[name] for name in _OF_A_CREW if name in target.definition}
+    try:
+        return ExecutionCreate.model_validate(given)
+    except ValidationError as error:
+        found = [
+            FieldError(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()
+        ]
+        text = "; ".join(f"{fault.field}: {fault.message}" for fault in found[:_SHOWN])
+        raise TargetInvalid(text, errors=found) from error
 
 
 def _frozen(

@@ -1,15 +1,14 @@
 """What each type of node does. A node's result is one step of the journal."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from muster.adapters.models import ToolCall
-from muster.domains.control.approvals import ApprovalRequest
-from muster.domains.control.gate import Limits, arguments_hash
+from muster.adapters.tools.workspace import Workspace
+from muster.domains.control.gate import Limits
 from muster.domains.work.journal import NewStep, Run, RunStatus, StepKind, StepStatus
 from muster.domains.work.plans.children import PlanChildren
 from muster.domains.work.plans.errors import NodeFailed
@@ -19,22 +18,10 @@ from muster.domains.work.plans.runner import Failed, choose, transform
 from muster.domains.work.plans.scope import Scope
 from muster.domains.work.plans.tasks import TaskSpec
 from muster.domains.work.plans.tasks_at_work import TaskWork, text_of
-from muster.domains.work.runs import (
-    Refused,
-    Segment,
-    StepRunner,
-    StopAsked,
-    Suspended,
-    ToolUse,
-    rejected,
-)
+from muster.domains.work.plans.waits import NodeWaits
+from muster.domains.work.runs import Segment, StepRunner, StopAsked, ToolUse
 from muster.kernel import clock
 from muster.kernel.errors import AppError
-
-_SLEEPS_HERE_S = 3.0
-"""A delay up to this long keeps its place; a longer one costs nothing until it is over."""
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
-_JSON_TYPES = {"text": "string", "number": "number", "boolean": "boolean"}
 
 Act = Callable[[NodeSpec, Scope, str, list[Run]], Awaitable[Any]]
 """Returns a node's result; adds the runs that it took, those that failed too."""
@@ -44,7 +31,9 @@ class NodeActs:
     """Executes the nodes of one plan in one segment of its run."""
 
     def __init__(self, segment: Segment, plan: WorkflowSpec, workspace: Path) -> None:
-        self._segment, self._plan, self._workspace = segment, plan, workspace
+        self._segment, self._plan = segment, plan
+        quota = segment.parts.tools.services.workspace_bytes
+        self._workspace = Workspace(workspace, quota_bytes=quota)
         self._memory = segment.memory
         self._children = PlanChildren(segment)
         self._steps: StepRunner = segment.runner(
@@ -52,11 +41,12 @@ class NodeActs:
             Limits(max_iter=1_000_000, max_rpm=None, max_execution_time_s=None),
             workspace,
         )
+        waits = NodeWaits(segment, plan.templates)
         self._acts: dict[str, Act] = {
             "start": self._pass,
             "end": self._end,
             "output": self._output,
-            "input": self._input,
+            "input": waits.input,
             "agent": self._agent,
             "llm": self._agent,
             "task": self._task,
@@ -65,8 +55,8 @@ class NodeActs:
             "tool": self._tool,
             "if": self._choice,
             "switch": self._choice,
-            "approval": self._approval,
-            "delay": self._delay,
+            "approval": waits.approval,
+            "delay": waits.delay,
             "transform": self._transform,
         }
 
@@ -252,18 +242,10 @@ class NodeActs:
         return output
 
     async def _write(self, path: str, output: Any) -> None:
-        if not _FILE.fullmatch(path):
-            raise NodeFailed(f"{path} is no path in the workspace: give a relative one.")
-        target = self._workspace / path
-
-        def write() -> None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text_of(output), encoding="utf-8")
-
         try:
-            await asyncio.to_thread(write)
-        except OSError:
-            raise NodeFailed(f"{path} could not be written in the workspace.") from None
+            await self._workspace.write_file(path, text_of(output))
+        except AppError as error:
+            raise NodeFailed(f"The output cannot go to {path}: {error.detail}") from None
 
     async def _nested(self, node: NodeSpec, scope: Scope, key: str, runs: list[Run]) -> Any:
         frozen = self._segment.run.snapshot["plans"][node.name]
@@ -300,105 +282,6 @@ class NodeActs:
             text = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else None
             raise NodeFailed(str(text or text_of(told)))
         return outcome.content
-
-    # -- waits ------------------------------------------------------------------------------------
-
-    async def _approval(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
-        decided = self._memory.approval(key, "approval")
-        if decided is None:
-            subject = {"node": node.name, "inputs": self._rendered(node.inputs, scope)}
-            message = self._rendered(node.message or "", scope)
-            raise Suspended(
-                [
-                    ApprovalRequest(
-                        kind="approval",
-                        step_key=key,
-                        title=text_of(self._rendered(node.title or node.name, scope))[:255],
-                        description=text_of(message),
-                        subject=subject,
-                        arguments_hash=arguments_hash(node.name, subject),
-                    )
-                ]
-            )
-        if not decided.approved and (decided.choice == "end_run" or not node.on_error):
-            raise Refused(rejected(decided))
-        if not decided.approved:
-            raise NodeFailed(decided.reason or f"{decided.decided_by} rejected it.")
-        return {"approved": True, "by": decided.decided_by, "reason": decided.reason}
-
-    async def _input(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
-        missing = [v for v in node.variables if v.name not in scope.variables]
-        if not missing:
-            return {v.name: scope.variables[v.name] for v in node.variables}
-        decided = self._memory.approval(key, "input")
-        if decided is None:
-            schema = {
-                "type": "object",
-                "properties": {
-                    v.name: {
-                        **({"type": _JSON_TYPES[v.type]} if v.type in _JSON_TYPES else {}),
-                        "title": v.label or v.name,
-                        "description": v.guidance or "",
-                    }
-                    for v in missing
-                },
-                "required": [v.name for v in missing if v.required],
-            }
-            shown: dict[str, Any] = {}
-            raise Suspended(
-                [
-                    ApprovalRequest(
-                        kind="input",
-                        step_key=key,
-                        title=(node.title or f"{node.name} needs something from you")[:255],
-                        description=text_of(self._rendered(node.prompt or "", scope)),
-                        subject={"node": node.name, "arguments": shown},
-                        arguments_hash=arguments_hash(node.name, shown),
-                        arguments_schema=schema,
-                    )
-                ]
-            )
-        if not decided.approved:
-            raise Refused(rejected(decided))
-        given = decided.arguments or {}
-        scope.variables.update({v.name: given.get(v.name) for v in missing})
-        return {v.name: scope.variables[v.name] for v in node.variables}
-
-    async def _delay(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
-        begun = self._memory.finished(f"d{key}")
-        if begun is None:
-            until = self._until(node, scope)
-            await self._segment.append(
-                NewStep(
-                    key=self._memory.attempt_key(f"d{key}"),
-                    kind=StepKind.SELF,
-                    name=node.name,
-                    started_at=clock.now(),
-                    ended_at=clock.now(),
-                    parent_key="start",
-                    output=clock.iso(until),
-                    properties={"node_type": "delay"},
-                )
-            )
-        else:
-            until = datetime.fromisoformat(begun.output)
-        left = (until - clock.now()).total_seconds()
-        if left > _SLEEPS_HERE_S:
-            raise Suspended(for_people=False, wake_at=until)
-        await asyncio.sleep(max(left, 0))
-        return {"until": clock.iso(until)}
-
-    def _until(self, node: NodeSpec, scope: Scope) -> datetime:
-        if node.until is None:
-            return clock.now() + timedelta(seconds=node.delay_s or 0)
-        text = str(self._rendered(node.until, scope))
-        try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                raise NodeFailed(f"{text!r} has no time zone: end it with Z or an offset.")
-            return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise NodeFailed(f"{text!r} is no moment: give ISO 8601 with a zone.") from None
 
 
 def _as_prompt(given: Mapping[str, Any], scope: Scope) -> str:

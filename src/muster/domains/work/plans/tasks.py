@@ -62,7 +62,11 @@ class TaskSpec(BaseModel):
     tool_configs: dict[str, dict[str, Any]] = {}
     context: Annotated[list[Reference], Field(max_length=128)] = []
     async_execution: Annotated[
-        bool, Field(description="The next task need not wait for this one.")
+        bool,
+        Field(
+            description="Done at the same time as the tasks with this mark that come right before "
+            "and after it, where they are not its context; the next task without it waits for all."
+        ),
     ] = False
     output_schema: Annotated[
         dict[str, Any] | None,

@@ -160,8 +160,9 @@ class TaskWork:
                 kind="task_output",
                 step_key=key,
                 title=f"Is the output of {self._task.key} good?",
-                description="Approve it, give a better one as arguments.output, or reject it with "
-                "a reason: the task is done again with the reason. end_run ends the run.",
+                description='Approve it, or approve it with {"arguments": {"output": …}} to put a '
+                "better one in its place. Reject it with a reason, and the task is done again; "
+                'reject it with {"end_run": true}, and the run ends.',
                 subject={"task": self._task.key, "arguments": shown},
                 arguments_hash=arguments_hash(str(self._task.key), shown),
                 arguments_schema={"type": "object", "required": ["output"]},

@@ -121,7 +121,10 @@ class ExecutionCreate(In):
     ] = None
     execution_type: Annotated[
         Literal["agent", "task", "crew", "workflow", "flow"] | None,
-        Field(description="Kind of what is run; what is given says it as well."),
+        Field(
+            description="Kind of what is run, `flow` being a workflow. What is given says it as "
+            "well; one that contradicts it is refused."
+        ),
     ] = None
     group_id: Annotated[str | None, Field(description="The project; the header says the same.")] = (
         None

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from muster.adapters.tools.workspace import Workspace
 from muster.domains.work.journal import Run
 from muster.domains.work.runs.parts import RunParts
 
@@ -17,14 +18,7 @@ async def prepare_workspace(parts: RunParts, run: Run) -> Path:
     """
     folder = parts.workspaces / run.project_id / run.snapshot.get("workspace_of", run.id)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    workspace = Workspace(folder)
     for file in run.snapshot.get("files", []):
-        data = await parts.blobs.get(file["sha256"])
-        await asyncio.to_thread(_place, folder / file["path"], data)
+        await workspace.place_file(file["path"], await parts.blobs.get(file["sha256"]))
     return folder
-
-
-def _place(path: Path, data: bytes) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)

@@ -25,6 +25,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 """The fields of each type, with what holds where one is left away."""
 
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
+_DEFINABLE = {"crew", "workflow"}
 _VARIABLES = {"event", "payload", "trigger", "now"}
 _MOST_TEXT = 256_000
 
@@ -105,6 +106,11 @@ def action_of(body: TriggerAction) -> Action:
         raise refused("action", "Say what to start: agent, task, crew or workflow")
     if said is not None and said != kind:
         raise refused("action.type", f"The action names {kind} and is of type {said}")
+    if body.definition is not None:
+        if kind not in _DEFINABLE:
+            raise refused("action.definition", "Only a crew or a workflow is defined in place")
+        if named:
+            raise refused("action.definition", f"The action names {kind} already; leave one out")
     inputs = body.inputs
     if body.prompt is not None:
         inputs = {**(inputs or {}), "prompt": body.prompt}

@@ -23,6 +23,14 @@ class TriggerNotAllowed(Forbidden):
     code, title = "trigger_not_allowed", "A trigger may do no more than who makes it"
 
 
+class FiringNotFound(NotFound):
+    code, title = "firing_not_found", "The trigger has no such firing"
+
+
+class FiringNotRetryable(Conflict):
+    code, title = "firing_not_retryable", "Only a firing that failed can be retried"
+
+
 class TriggerHasNoSecret(Conflict):
     code, title = "trigger_has_no_secret", "Only webhook triggers have a secret"
 

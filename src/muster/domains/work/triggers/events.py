@@ -45,6 +45,16 @@ class TriggerFired(TriggerFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerRetried(TriggerFact):
+    """Somebody wants what failed to be started after all."""
+
+    type: ClassVar[str] = "trigger.retried"
+    firing_id: str
+    run_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerFailed(TriggerFact):
     """It fired, and what it should start could not be started."""
 

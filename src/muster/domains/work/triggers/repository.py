@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.journal import Run
-from muster.domains.work.triggers.errors import TriggerNotFound
+from muster.domains.work.triggers.errors import FiringNotFound, TriggerNotFound
 from muster.domains.work.triggers.models import Firing, Trigger, TriggerCursor
 from muster.domains.work.triggers.schemas import FiringList, TriggerList
 from muster.kernel.db import Repository
@@ -71,7 +71,15 @@ class TriggerRepository(Repository[Trigger]):
 class FiringRepository(Repository[Firing]):
     """What the triggers of one project fired."""
 
-    model = Firing
+    model, missing = Firing, FiringNotFound
+
+    async def of(self, trigger_id: str, firing_id: str, *, held: bool = False) -> Firing:
+        """Return a firing of a trigger; a held one is changed by nobody else meanwhile."""
+        query = self.query().where(Firing.trigger_id == trigger_id, Firing.id == firing_id)
+        found: Firing | None = await self.session.scalar(query.with_for_update() if held else query)
+        if found is None:
+            raise FiringNotFound
+        return found
 
     async def history(self, trigger_id: str, params: FiringList) -> Rows[Firing]:
         """Return what a trigger fired, newest first."""

@@ -8,6 +8,8 @@ from starlette.requests import HTTPConnection
 from muster.domains.work.plans import ExpressionInvalid
 from muster.domains.work.triggers.errors import (
     CronInvalid,
+    FiringNotFound,
+    FiringNotRetryable,
     TriggerHasNoSecret,
     TriggerInvalid,
     TriggerNotAllowed,
@@ -25,6 +27,7 @@ from muster.domains.work.triggers.schemas import (
     FiringOut,
     NextOut,
     NextParams,
+    RetryFiringRequest,
     ToggleRequest,
     TriggerCreate,
     TriggerList,
@@ -150,6 +153,31 @@ async def list_trigger_history(
     items = [present_firing(firing, statuses.get(firing.run_id)) for firing in rows.items]
     shown = Rows(items, rows.total, rows.limit, rows.offset, rows.has_more)
     return Page[FiringOut].model_validate(shown, from_attributes=True)
+
+
+@router.get(
+    "/{trigger_id}/history/{firing_id}", responses=problems(TriggerNotFound, FiringNotFound)
+)
+async def get_trigger_firing(triggers: Reader, trigger_id: str, firing_id: str) -> FiringOut:
+    """Get one time that a trigger fired or was kept from it."""
+    return present_firing(*await triggers.firing(trigger_id, firing_id))
+
+
+@router.post(
+    "/{trigger_id}/history/{firing_id}/retry",
+    status_code=202,
+    responses=problems(TriggerNotFound, FiringNotFound, FiringNotRetryable),
+)
+async def retry_trigger_firing(
+    triggers: Firer, trigger_id: str, firing_id: str, body: RetryFiringRequest | None = None
+) -> FiringOut:
+    """Start what a firing could not start, for yourself, as the trigger is now.
+
+    It has the inputs that it was fired with, unless you give others. A firing that has started a
+    run is not retried: retry the run.
+    """
+    firing = await triggers.retry(trigger_id, firing_id, body.inputs if body else None)
+    return present_firing(firing, None)
 
 
 @router.get("/{trigger_id}/next", responses=problems(TriggerNotFound))

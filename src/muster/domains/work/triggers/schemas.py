@@ -198,6 +198,16 @@ class FireRequest(In):
     ] = None
 
 
+class RetryFiringRequest(In):
+    inputs: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="In place of those that it was fired with.",
+            examples=[{"prompt": "Try it again"}],
+        ),
+    ] = None
+
+
 class TriggerList(ListParams):
     """Filters of the list of triggers."""
 

@@ -8,10 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.work.triggers.configuring import Action, action_of, configured, refused
 from muster.domains.work.triggers.cron import CronRule
-from muster.domains.work.triggers.errors import TriggerHasNoSecret, TriggerNotAllowed
-from muster.domains.work.triggers.events import TriggerCreated, TriggerDeleted, TriggerUpdated
+from muster.domains.work.triggers.errors import (
+    FiringNotRetryable,
+    TriggerHasNoSecret,
+    TriggerNotAllowed,
+)
+from muster.domains.work.triggers.events import (
+    TriggerCreated,
+    TriggerDeleted,
+    TriggerRetried,
+    TriggerUpdated,
+)
 from muster.domains.work.triggers.firing import Cause, announce, insert_firing, row_of
-from muster.domains.work.triggers.models import Firing, Trigger
+from muster.domains.work.triggers.models import FAILED, PENDING, STARTED, Firing, Trigger
 from muster.domains.work.triggers.repository import FiringRepository, TriggerRepository
 from muster.domains.work.triggers.schemas import (
     FiringList,
@@ -169,6 +178,38 @@ class TriggerService:
         rows = await self._firings.history(trigger_id, params)
         return rows, await self._firings.statuses([firing.run_id for firing in rows.items])
 
+    async def firing(self, trigger_id: str, firing_id: str) -> tuple[Firing, str | None]:
+        """Return one firing of a trigger, and how the run of it stands."""
+        await self._triggers.get(trigger_id)
+        firing = await self._firings.of(trigger_id, firing_id)
+        return firing, (await self._firings.statuses([firing.run_id])).get(firing.run_id)
+
+    async def retry(self, trigger_id: str, firing_id: str, inputs: dict[str, Any] | None) -> Firing:
+        """Let what a firing could not start be started for the caller, with what it is now."""
+        trigger = await self._triggers.get(trigger_id)
+        firing = await self._firings.of(trigger_id, firing_id, held=True)
+        _require_retryable(trigger, firing, inputs)
+        await self._firings.update(
+            firing,
+            status=PENDING,
+            reason=None,
+            starter_id=self._caller.id,
+            inputs=firing.inputs if inputs is None else inputs,
+            attempts=0,
+            launch_at=clock.now(),
+        )
+        fact = TriggerRetried(
+            trigger_id=trigger.id,
+            name=trigger.name,
+            trigger_type=trigger.type,
+            firing_id=firing.id,
+            run_id=firing.run_id,
+            source=firing.source,
+        )
+        events.record(self._session, self._caller, fact)
+        announce(self._session, self._live)
+        return firing
+
     def _require_may_start(self) -> None:
         if not self._caller.may(Scope.RUNS_EXECUTE):
             raise TriggerNotAllowed("A trigger starts runs: it also needs the scope runs:execute.")
@@ -244,3 +285,14 @@ class TriggerService:
             return HookSecret.load(await self._vault.get_value(trigger.vault_name))
         except AppError:
             return None
+
+
+def _require_retryable(trigger: Trigger, firing: Firing, inputs: dict[str, Any] | None) -> None:
+    if firing.status == STARTED:
+        raise FiringNotRetryable(f"It has started the run {firing.run_id}: retry that.")
+    if firing.status != FAILED:
+        raise FiringNotRetryable(f"The firing is {firing.status}; fire the trigger instead.")
+    if firing.attempts == 0 and inputs is None:
+        raise FiringNotRetryable("Its inputs could not be made, so it has none: give some.")
+    if not trigger.enabled and firing.source != "manual":
+        raise FiringNotRetryable("The trigger is disabled: enable it, or fire it by hand.")

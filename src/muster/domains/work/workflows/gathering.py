@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from muster.domains.work.plans import CrewSpec
+from muster.domains.work.plans import CrewSpec, TaskSpec
 from muster.domains.work.workflows.notations import unwrapped
 
 MOST_BOXES = 1_000
@@ -239,25 +239,54 @@ def gather_crew(spec: CrewSpec) -> Graph:
     """Return the tasks of a crew with their agents; solid lines are context, dashed ones order."""
     graph = Graph()
     keys: dict[str, int] = {}
-    for index, task in enumerate(spec.tasks[:MOST_BOXES]):
+    tasks, managed = spec.tasks[:MOST_BOXES], spec.process == "hierarchical"
+    unassigned = "manager's choice" if managed else "no agent"
+    for index, task in enumerate(tasks):
         name = task.name or task.key or f"Task {index + 1}"
-        graph.boxes.append(Box(name[:_LONGEST], (task.agent or "no agent")[:_LONGEST]))
+        graph.boxes.append(Box(name[:_LONGEST], (task.agent or unassigned)[:_LONGEST]))
         for reference in (task.name, task.key):
             if reference:
                 keys.setdefault(reference, index)
-    manager: int | None = None
-    if spec.process == "hierarchical" and spec.tasks:
+    context = [
+        {keys[name] for name in task.context if name in keys and keys[name] != index}
+        for index, task in enumerate(tasks)
+    ]
+    for index, known in enumerate(context):
+        for before in sorted(known):
+            graph.connect(before, index)
+    if managed and tasks:
         manager = len(graph.boxes)
         name = spec.manager_agent or spec.manager_llm or "Manager"
         graph.boxes.append(Box(name[:_LONGEST], "manager"))
-    for index, task in enumerate(spec.tasks[:MOST_BOXES]):
-        known = [keys[name] for name in task.context if name in keys and keys[name] != index]
-        for before in known:
-            graph.connect(before, index)
-        if manager is not None:
+        graph.starts = [manager]
+        for index in range(len(tasks)):
             graph.connect(manager, index, dashed=True)
-        elif not known and index:
-            graph.connect(index - 1, index, dashed=True)
-    graph.starts = [] if manager is None else [manager]
+    else:
+        for before, index in _in_order(tasks, context):
+            graph.connect(before, index, dashed=True)
     graph.left_out = max(0, len(spec.tasks) - MOST_BOXES)
     return graph.finish()
+
+
+def _in_order(tasks: list[TaskSpec], context: list[set[int]]) -> Iterator[tuple[int, int]]:
+    """Yield which task waits for which, besides for its context, as crews are executed.
+
+    What another line says already, over however many tasks, is left out.
+    """
+    barrier: set[int] = set()
+    since: set[int] = set()
+    reached: list[int] = []  # by task, a bit for each one that has ended when it begins
+    for index, task in enumerate(tasks):
+        waits = barrier if task.async_execution else since or barrier
+        before = waits | {one for one in context[index] if one < index}
+        for one in sorted(waits - context[index]):
+            if not any(reached[other] >> one & 1 for other in before):
+                yield one, index
+        bits = 0
+        for one in before:
+            bits |= reached[one] | 1 << one
+        reached.append(bits)
+        if task.async_execution:
+            since.add(index)
+        else:
+            barrier, since = {index}, set()
