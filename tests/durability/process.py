@@ -6,7 +6,8 @@
 A worker takes its settings from the environment; in the nursery each line adds to it. To import the
 product takes seconds of computing and its libraries do not change, so the nursery imports them once
 and forks: what it forks has threads, connections, locks and a process id of its own.
-`MUSTER_TEST_RELEASE` makes a worker claim to be another release.
+`MUSTER_TEST_RELEASE` makes a worker claim to be another release; with `MUSTER_TEST_HALTS`, a
+folder, runs stand still where their names say so.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 
 import muster.engine.engine
 from muster.entrypoints.assembly import Muster
 from muster.kernel.logging import configure_logging
 from muster.kernel.settings import Settings
+from tests.durability.halting import Halting
 
 _LAZY = (
     "muster.engine.dispatch",
@@ -41,6 +44,8 @@ async def work() -> None:
     if release := os.environ.get("MUSTER_TEST_RELEASE"):
         muster.__version__ = release
         muster.engine.engine.version = lambda _: release
+    if folder := os.environ.get("MUSTER_TEST_HALTS"):
+        Halting(Path(folder)).install()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with Muster(settings, engine="work"):

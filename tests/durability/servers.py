@@ -1,6 +1,7 @@
 """The outside world of the runs: a model and tools that remember how often they were asked."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -11,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.support.model_scripts import Reply
+from tests.support.model_scripts import Reply, example
 from tests.support.model_server import ScriptedServer
 
-_LABEL = re.compile(r"\[(\w+)-(\w+)\]")
+LABEL = re.compile(r"\[(\w+)-(\w+)\]")
 
 Plan = Callable[[str], list[Reply]]
 """What the model answers in a run with this label, by turn."""
@@ -36,10 +37,12 @@ class PlannedModel(ScriptedServer):
 
     def _choose(self, number: int, body: dict[str, Any]) -> Reply:
         said = self.wire.conversation(body)
-        found = _LABEL.search(said.user_text)
+        found = LABEL.search(said.user_text)
         assert found is not None, said.user_text
         plan, name = found.groups()
         self.asked[name, said.assistant_turns + 1] += 1
+        if said.schema is not None:
+            return Reply(text=json.dumps(example(said.schema)))
         replies = self.plans[plan](name)
         return replies[min(said.assistant_turns, len(replies) - 1)]
 

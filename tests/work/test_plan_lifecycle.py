@@ -9,7 +9,7 @@ import pytest
 from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import make_agent, spans, until
+from tests.work.driving import make_agent, open_approval, spans, until
 from tests.work.plan_setting import MODEL, between, crew, flow, start_plan, task
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +77,20 @@ async def test_a_stop_comes_between_two_nodes_and_the_rest_is_done_later(
     assert run["result"] == "Two."
     assert len(scripted.calls) == 2
     assert len(await children(people, run_id)) == 2
+
+
+async def test_a_wait_does_not_repeat_the_attempts_that_failed(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    say(scripted, Reply(status=400), Reply(text="One."), Reply(text="Two."))
+    spec = crew(task("write", retry_on_fail=1, human_input=True))
+    run_id = await start_plan(working, people.project_id, spec)
+    asked = await open_approval(people.owner, run_id)
+    await people.owner.post(f"/approvals/{asked['id']}/approve", json={})
+    assert (await until(people.owner, run_id))["result"] == "One."
+    assert len(scripted.calls) == 2
+    statuses = sorted(child["status"] for child in await children(people, run_id))
+    assert statuses == ["completed", "failed"]
 
 
 async def test_a_retry_does_all_of_it_again(

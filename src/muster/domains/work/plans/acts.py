@@ -15,7 +15,7 @@ from muster.domains.work.plans.errors import NodeFailed
 from muster.domains.work.plans.expressions import render
 from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
 from muster.domains.work.plans.runner import Failed, choose, transform
-from muster.domains.work.plans.scope import Scope
+from muster.domains.work.plans.scope import Scope, key_of_node
 from muster.domains.work.plans.tasks import TaskSpec
 from muster.domains.work.plans.tasks_at_work import TaskWork, text_of
 from muster.domains.work.plans.waits import NodeWaits
@@ -261,7 +261,7 @@ class NodeActs:
         tools = await segment.parts.tools.bind(segment.run.project_id, [node.tool or ""], {})
         arguments = self._rendered(node.arguments or node.inputs, scope)
         # A tool's error is a finished step: one that has ended the run before is a new call now.
-        again = self._memory.times(f"x{key.partition('+')[0]}")
+        again = self._memory.times(f"x{key_of_node(key)}")
         use = ToolUse(
             key=f"t{key}{f'^{again}' if again else ''}",
             parent_key="start",

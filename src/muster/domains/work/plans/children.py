@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from muster.domains.work.journal import Run, RunStatus
+from sqlalchemy import func, select
+
+from muster.domains.work.journal import Run, RunStatus, Step, StepKind
+from muster.domains.work.plans.scope import key_of_node
 from muster.domains.work.plans.tasks import TaskSpec
 from muster.domains.work.runs import NewRun, Segment, fill, run_child
 
-_TAKEN_UP_AGAIN = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.FAILED})
+_BROKEN_OFF = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
 """A child that did not come to its end goes on where it was when its plan is taken up again."""
+_BROKEN_OFF_OR_FAILED = _BROKEN_OFF | {RunStatus.FAILED}
 _FILLED = ("role", "goal", "backstory", "instructions")
 
 
@@ -101,8 +105,32 @@ class PlanChildren:
             segment.execute_child,
             prepare,
             step_key=key,
-            reopened=_TAKEN_UP_AGAIN,
+            reopened=await self._reopened(key),
         )
+
+    async def _reopened(self, key: str) -> frozenset[RunStatus]:
+        """Return how a child may have ended that goes on all the same.
+
+        One that failed does so when its node has failed for good since, and a person let the plan
+        go on. Until then it is an attempt that is over.
+        """
+        segment = self._segment
+        failures = segment.memory.times(f"x{key_of_node(key)}")
+        if not failures:
+            return _BROKEN_OFF
+        statement = (
+            select(func.count())
+            .select_from(Step)
+            .join(Run, Run.id == Step.run_id)
+            .where(
+                Run.parent_run_id == segment.run.id,
+                Run.parent_key == key,
+                Step.kind == StepKind.TASK_ERROR.value,
+            )
+        )
+        async with segment.parts.database.read() as session:
+            attempts = await session.scalar(statement) or 0
+        return _BROKEN_OFF_OR_FAILED if attempts <= failures else _BROKEN_OFF
 
 
 def _for_task(spec: dict[str, Any], task: TaskSpec) -> None:

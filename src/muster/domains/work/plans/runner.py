@@ -114,7 +114,8 @@ class PlanRunner:
         )
         given = dict(scope.variables)
         for part in parts:
-            new = {k: v for k, v in part.variables.items() if given.get(k, part) is not v}
+            # Not by identity: a value that is read from the journal is never the one that was.
+            new = {k: v for k, v in part.variables.items() if k not in given or given[k] != v}
             scope.variables.update(new)
             scope.results.update(part.results)
         return {b: part.last for b, part in zip(node.branches, parts, strict=True)}

@@ -8,6 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z0-9_. -]{1,40}")
+_PLAIN_PLACE = re.compile(r"[A-Za-z0-9_. @#-]*")
+_WITHIN = re.compile(r"[+/]")
 
 
 @dataclass(slots=True)
@@ -31,7 +33,8 @@ class Scope:
         self._visits[name] += 1
         suffix = f"{self.place}{self.round(name)}"
         plain = f"n.{name}{suffix}"
-        if _PLAIN.fullmatch(name) and len(plain) <= 48:  # noqa: PLR2004 - 64, less what attempts add
+        plainly = _PLAIN.fullmatch(name) and _PLAIN_PLACE.fullmatch(suffix)
+        if plainly and len(plain) <= 48:  # noqa: PLR2004 - 64, less what attempts add
             return plain
         shown = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:20]
         return f"n.{shown}.{sha256(f'{name}{suffix}'.encode()).hexdigest()[:20]}"
@@ -69,6 +72,11 @@ class Scope:
             "templates": templates,
             "last": self.last,
         }
+
+
+def key_of_node(key: str) -> str:
+    """Return the key of a node's own step, of that of an attempt or of a run that it takes."""
+    return _WITHIN.split(key, maxsplit=1)[0]
 
 
 def node_key(name: str) -> str:

@@ -191,7 +191,7 @@ async def wait(
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
-        await requeue(session, engine, run, RunAction.WAKE)
+        await requeue(session, engine, await session.get_one(Run, run.id), RunAction.WAKE)
 
 
 async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_ms: int) -> None:
