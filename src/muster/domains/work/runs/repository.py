@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.journal import ACTIVE, FINAL, JournalReader, Run, Step, StepRow
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
@@ -58,9 +59,13 @@ class RunRepository(Repository[Run]):
             query = query.where(Run.origin == params.origin)
         if params.execution_type:
             query = query.where(Run.kind == params.execution_type)
-        for kind in ("task", "crew", "workflow"):
-            if target := getattr(params, f"{kind}_id"):
-                query = query.where(Run.kind == kind, Run.target_id == target)
+        for kinds, target in (
+            (("task", EXTERNAL), params.task_id),
+            (("crew",), params.crew_id),
+            (("workflow",), params.workflow_id),
+        ):
+            if target:
+                query = query.where(Run.kind.in_(kinds), Run.target_id == target)
         if params.parent_run_id:
             query = query.where(Run.parent_run_id == params.parent_run_id)
         if params.created_from:
