@@ -81,7 +81,12 @@ class Freezer:
             where = f"tasks.{node.name}"
             await self._task(where, node.task, members, agents, needs_agent=not hierarchical)
         manager = await self._manager(crew, members) if hierarchical else None
-        more = {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
+        more = {
+            "process": crew.process,
+            "manager": manager,
+            "max_rpm": crew.max_rpm,
+            "memory": crew.memory,
+        }
         return self._frozen(plan, agents, more)
 
     async def task(self, task: TaskSpec) -> dict[str, Any]:
