@@ -17,7 +17,7 @@ from muster.domains.catalogue.agents import (
 )
 from muster.domains.work.plans.compiling import compile_crew
 from muster.domains.work.plans.errors import PlanNotReady
-from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
+from muster.domains.work.plans.nodes import SEARCH_FILES, NodeSpec, WorkflowSpec
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, TaskSpec
 from muster.kernel.errors import AppError
 
@@ -187,6 +187,8 @@ class Freezer:
             agents[node.name] = await self._node_agent(where, node, workflow)
         elif node.type == "tool":
             await self._tools(where, [node.tool or ""], field_name="tool")
+        elif node.type == "retrieval":
+            await self._tools(where, [SEARCH_FILES], field_name="type")
         elif node.type == "task":
             task = node.task
             if isinstance(task, str):
