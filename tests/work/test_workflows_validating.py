@@ -60,7 +60,12 @@ def test_a_good_flow_has_no_problems() -> None:
             [("nodes.1.cases", "error"), ("nodes.1.default", "warning")],
         ),
         ({"type": "parallel"}, [("nodes.1.branches", "error")]),
-        ({"type": "rag_query", "query": "x"}, [("nodes.1.type", "error")]),
+        ({"type": "retrieval", "query": "x"}, []),
+        ({"type": "retrieval"}, [("nodes.1.query", "error")]),
+        (
+            {"type": "retrieval", "query": "x", "inputs": {"collection": "c"}},
+            [("nodes.1.collection", "error")],
+        ),
         ({"type": "lllm"}, [("nodes.1.type", "error")]),
         ({}, [("nodes.1.type", "error")]),
     ],

@@ -83,39 +83,16 @@ _TEXT_SUFFIXES = frozenset(
 )
 _SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"})
 _WORD = re.compile(r"[^\W_]+")
-_COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "how",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "with",
-    ]
+COMMON = frozenset(
+    _WORD.findall(
+        """
+    a an and are as at be by can could did do does for from had has have how i in is it its me my
+    not of on or our should that the their them there they this to us was we were what when where
+    which who why will with would you your
+    """
+    )
 )
+"""Words that say nothing about what a text is about."""
 
 
 @dataclass(slots=True)
@@ -155,7 +132,7 @@ def _search(
     roots: list[tuple[str, Path]], query: str, limit: int, glob: str | None
 ) -> dict[str, Any]:
     words = _WORD.findall(query.casefold())
-    telling = [word for word in words if word not in _COMMON] or words
+    telling = [word for word in words if word not in COMMON] or words
     terms = list(dict.fromkeys(stem(word) for word in telling))[:_MAX_TERMS]
     if not terms:
         return {"results": [], "total": 0}

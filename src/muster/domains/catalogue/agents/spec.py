@@ -92,13 +92,16 @@ class AgentSpec(BaseModel):
     declared_tools: Annotated[list[str], Field(max_length=256)] = []
     metadata: dict[str, Any] = {}
     worker_id: Annotated[str | None, Field(max_length=36)] = None
+    memory: Annotated[
+        bool,
+        Field(description="Begin each run with what the agent remembers that fits its prompt."),
+    ] = True
     kind: AgentKind = "native"
     visibility: Visibility = "project"
     # Kept and given back for clients of the crews family; the platform's loop needs none of them.
     allow_delegation: bool = False
     verbose: bool = False
     cache: bool = True
-    memory: bool = True
     max_retry_limit: Annotated[int, Field(ge=0, le=100)] = 2
     allow_code_execution: Annotated[
         bool, BeforeValidator(lambda _: False), Field(description="Always false.")

@@ -2,5 +2,6 @@
 
 from muster.domains.catalogue.memories.acts import memory_acts
 from muster.domains.catalogue.memories.models import AgentMemory
+from muster.domains.catalogue.memories.repository import has_memories
 
-__all__ = ["AgentMemory", "memory_acts"]
+__all__ = ["AgentMemory", "has_memories", "memory_acts"]

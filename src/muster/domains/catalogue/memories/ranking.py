@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from muster.adapters.tools.search import COMMON
 from muster.domains.catalogue.memories.models import AgentMemory
 
 _WORD = re.compile(r"\w+")
@@ -18,7 +19,7 @@ _SHORTEST_PLURAL = 4
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, without their case and without the `s` of a plural."""
-    return [_singular(word) for word in _WORD.findall(text.casefold())]
+    return [_singular(word) for word in _words(text)]
 
 
 def ranked(query: str, memories: Sequence[AgentMemory]) -> list[tuple[str, float]]:
@@ -26,7 +27,9 @@ def ranked(query: str, memories: Sequence[AgentMemory]) -> list[tuple[str, float
 
     Of two that fit as well the more important one goes first, then the newer one.
     """
-    wanted = dict.fromkeys(words_of(query))
+    words = _words(query)
+    telling = [word for word in words if word not in COMMON] or words
+    wanted = dict.fromkeys(map(_singular, telling))
     texts = [Counter(words_of(" ".join((m.content, m.category, *m.tags)))) for m in memories]
     lengths = [text.total() for text in texts]
     average = sum(lengths) / len(lengths) if lengths else 1.0
@@ -42,6 +45,10 @@ def ranked(query: str, memories: Sequence[AgentMemory]) -> list[tuple[str, float
         if score:
             found.append((round(score, 4), memory.importance, memory.id))
     return [(memory_id, score) for score, _, memory_id in sorted(found, reverse=True)]
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
 
 
 def _weight(total: int, having: int) -> float:

@@ -4,15 +4,23 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, String, cast, func, or_, select, update
+from sqlalchemy import Select, String, bindparam, cast, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.memories.errors import MemoryNotFound
 from muster.domains.catalogue.memories.models import AgentMemory
 from muster.domains.catalogue.memories.schemas import MemoryList
 from muster.kernel import clock
-from muster.kernel.db import Repository
+from muster.kernel.db import Database, Repository
 from muster.kernel.paging import Rows
+
+# Built once: every run of an agent asks.
+_ANY = select(AgentMemory.id).where(AgentMemory.agent_id == bindparam("agent_id")).limit(1)
+
+
+async def has_memories(database: Database, agent_id: str) -> bool:
+    """Tell whether an agent remembers anything, be it out of date."""
+    return await database.peek(_ANY, {"agent_id": agent_id}) is not None
 
 
 class MemoryRepository(Repository[AgentMemory]):

@@ -51,6 +51,7 @@ class CrewParts:
     manager_agent: str | None
     tool_configs: dict[str, Any]
     max_rpm: int | None
+    memory: bool
     inputs: dict[str, Any]
 
     @classmethod
@@ -101,6 +102,7 @@ def combine(parts: CrewParts, read: Definitions, stored: Mapping[str, TaskSpec])
         manager_llm=parts.manager_llm,
         manager_agent=parts.manager_agent or None,
         max_rpm=parts.max_rpm,
+        memory=parts.memory,
         inputs=parts.inputs,
     )
     return link(spec, read.agent_names, read.task_names)

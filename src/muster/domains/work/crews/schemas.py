@@ -107,6 +107,9 @@ Inputs = Annotated[
     dict[str, Any], AfterValidator(_bounded), Field(description="Defaults of the placeholders.")
 ]
 KeptOnly = Annotated[bool, Field(description="Kept and given back; runs do not need it.")]
+UsesMemory = Annotated[
+    bool, Field(description="False: in runs of the crew no agent uses what it remembers.")
+]
 KeptModel = Annotated[
     str | None, Field(max_length=255, description="Kept and given back; runs do not need it.")
 ]
@@ -157,7 +160,7 @@ class CrewFields(CrewBody):
         ModelName, Field(description="The manager: key in the crew, or a stored agent.")
     ] = None
     tool_configs: ToolConfigs = {}  # noqa: RUF012
-    memory: KeptOnly = True
+    memory: UsesMemory = True
     verbose: KeptOnly = True
     max_rpm: MaxRpm = None
     inputs: Inputs = {}  # noqa: RUF012
@@ -192,7 +195,7 @@ class CrewPatch(CrewBody):
     manager_llm: ModelName | MISSING = MISSING
     manager_agent: ModelName | MISSING = MISSING
     tool_configs: ToolConfigs | MISSING = MISSING
-    memory: KeptOnly | MISSING = MISSING
+    memory: UsesMemory | MISSING = MISSING
     verbose: KeptOnly | MISSING = MISSING
     max_rpm: MaxRpm | MISSING = MISSING
     inputs: Inputs | MISSING = MISSING

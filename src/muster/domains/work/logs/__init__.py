@@ -4,6 +4,6 @@ from muster.domains.work.logs.idle import IdleSweep
 from muster.domains.work.logs.intake import Intake, Observer
 from muster.domains.work.logs.models import ExternalTask
 from muster.domains.work.logs.tasks import LogAgent
-from muster.domains.work.logs.translation import LoggedStep
+from muster.domains.work.logs.translation import LoggedStep, read_step
 
-__all__ = ["ExternalTask", "IdleSweep", "Intake", "LogAgent", "LoggedStep", "Observer"]
+__all__ = ["ExternalTask", "IdleSweep", "Intake", "LogAgent", "LoggedStep", "Observer", "read_step"]

@@ -177,6 +177,28 @@ class Intake:
                 agent, run_id, appended = await self._converse(unit, caller, found, batch, register)
         return await self._receipt(agent, run_id, batch, appended, session)
 
+    async def append(
+        self,
+        session: AsyncSession,
+        agent: LogAgent,
+        run_id: str,
+        steps: Sequence[LoggedStep],
+        rows: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Append steps to a run that the caller begins and ends, in its unit of work.
+
+        `rows` is what `rows` returned for the steps, where it was asked before.
+        """
+        rows = rows or await self.rows(steps)
+        for row in rows:
+            row["agent_id"] = agent.id
+        appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
+        await self._tell(agent, run_id, steps, appended, session)
+
+    async def rows(self, steps: Sequence[LoggedStep]) -> list[dict[str, Any]]:
+        """Return steps as they are stored, their large payloads put away."""
+        return await self._writer.rows([step.new for step in steps])
+
     async def _converse(
         self,
         session: AsyncSession,
@@ -185,7 +207,7 @@ class Intake:
         batch: Batch,
         register: Register,
     ) -> tuple[LogAgent, str, Appended]:
-        rows = await self._writer.rows([step.new for step in batch.steps])
+        rows = await self.rows(batch.steps)
         agent = found.agent if found else await register(session)
         for row in rows:
             row["agent_id"] = agent.id
@@ -208,7 +230,7 @@ class Intake:
         self, session: AsyncSession, caller: Caller, found: Found, batch: Batch
     ) -> tuple[str, Appended]:
         # Long payloads are put away before the unit of work takes its connection.
-        rows = await self._writer.rows([step.new for step in batch.steps])
+        rows = await self.rows(batch.steps)
         run_id = found.run_id or await begin_task(session, caller, found.agent.id, batch.task_id)
         try:
             appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
@@ -237,20 +259,30 @@ class Intake:
         appended: Appended,
         session: AsyncSession | None,
     ) -> Receipt:
-        if self._costs is not None:
-            await self._costs.charge(agent, run_id, batch.steps, session)
-        incidents: Incidents = []
-        if self._observer is not None:
-            steps = list(zip(appended.seqs, batch.steps, strict=True))
-            incidents = await self._observer.observe(agent, run_id, steps, session)
         return Receipt(
             agent_id=agent.id,
             task_id=batch.task_id,
             run_id=run_id,
             seqs=appended.seqs,
             hash_tail=appended.tail,
-            incidents=incidents,
+            incidents=await self._tell(agent, run_id, batch.steps, appended, session),
         )
+
+    async def _tell(
+        self,
+        agent: LogAgent,
+        run_id: str,
+        steps: Sequence[LoggedStep],
+        appended: Appended,
+        session: AsyncSession | None,
+    ) -> Incidents:
+        """Let those know of steps who count their costs and judge them."""
+        if self._costs is not None:
+            await self._costs.charge(agent, run_id, steps, session)
+        if self._observer is None:
+            return []
+        numbered = list(zip(appended.seqs, steps, strict=True))
+        return await self._observer.observe(agent, run_id, numbered, session)
 
 
 def _ended(task_id: str) -> TaskEnded:

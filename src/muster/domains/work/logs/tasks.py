@@ -147,7 +147,10 @@ async def begin_task(
         )
         return str((await session.execute(known)).scalar_one())
     agent = await session.get_one(Agent, agent_id)
-    await begin_external(session, caller, agent, run_id=run_id, task_id=task_id)
+    name = f"{agent.name}: {task_id}"
+    await begin_external(
+        session, caller, agent, run_id=run_id, name=name, facts={"task_id": task_id}
+    )
     return run_id
 
 

@@ -13,7 +13,7 @@ from muster.domains.work.journal import NewStep, Run, RunStatus, StepKind, StepS
 from muster.domains.work.plans.children import PlanChildren
 from muster.domains.work.plans.errors import NodeFailed
 from muster.domains.work.plans.expressions import render
-from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
+from muster.domains.work.plans.nodes import SEARCH_FILES, NodeSpec, WorkflowSpec
 from muster.domains.work.plans.runner import Failed, choose, transform
 from muster.domains.work.plans.scope import Scope, key_of_node
 from muster.domains.work.plans.tasks import TaskSpec
@@ -22,6 +22,9 @@ from muster.domains.work.plans.waits import NodeWaits
 from muster.domains.work.runs import Segment, StepRunner, StopAsked, ToolUse
 from muster.kernel import clock
 from muster.kernel.errors import AppError
+
+_OF_TOOLS = frozenset({"tool", "retrieval"})
+_LONGEST_QUERY = 500
 
 Act = Callable[[NodeSpec, Scope, str, list[Run]], Awaitable[Any]]
 """Returns a node's result; adds the runs that it took, those that failed too."""
@@ -53,6 +56,7 @@ class NodeActs:
             "crew": self._nested,
             "subworkflow": self._nested,
             "tool": self._tool,
+            "retrieval": self._retrieval,
             "if": self._choice,
             "switch": self._choice,
             "approval": waits.approval,
@@ -97,7 +101,7 @@ class NodeActs:
                 if attempt < node.retry.attempts:
                     continue
                 return await self._failed(node, key, started, error, runs)
-            if node.type != "tool":  # what a tool answered is a step already
+            if node.type not in _OF_TOOLS:  # what a tool answered is a step already
                 await self._append(node, key, started, StepStatus.OK, value, runs)
             return value
         raise AssertionError(node.name)
@@ -257,9 +261,23 @@ class NodeActs:
     # -- tools ------------------------------------------------------------------------------------
 
     async def _tool(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
-        segment = self._segment
-        tools = await segment.parts.tools.bind(segment.run.project_id, [node.tool or ""], {})
         arguments = self._rendered(node.arguments or node.inputs, scope)
+        return await self._called(node, node.tool or "", arguments, key)
+
+    async def _retrieval(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
+        query = text_of(self._rendered(node.query or "", scope)).strip()
+        arguments: dict[str, Any] = {"query": query[:_LONGEST_QUERY], "limit": node.top_k}
+        if node.glob:
+            arguments["glob"] = self._rendered(node.glob, scope)
+        found = await self._called(node, SEARCH_FILES, arguments, key)
+        passages = [{**one, "title": _title(one["path"])} for one in found["results"]]
+        if node.store == "content":
+            return "\n\n".join(one["text"] for one in passages)
+        return passages
+
+    async def _called(self, node: NodeSpec, name: str, arguments: dict[str, Any], key: str) -> Any:
+        segment = self._segment
+        tools = await segment.parts.tools.bind(segment.run.project_id, [name], {})
         # A tool's error is a finished step: one that has ended the run before is a new call now.
         again = self._memory.times(f"x{key_of_node(key)}")
         use = ToolUse(
@@ -291,6 +309,10 @@ def _as_prompt(given: Mapping[str, Any], scope: Scope) -> str:
         return text_of(scope.last)
     known = [f"{name}: {text_of(value)}" for name, value in scope.variables.items()]
     return "\n".join(known) or "Begin."
+
+
+def _title(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _result(run: Run) -> Any:

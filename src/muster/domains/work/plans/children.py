@@ -41,6 +41,8 @@ class PlanChildren:
                 spec[text] = fill(spec[text], inputs)
         if task is not None:
             _for_task(spec, task)
+        if not self._segment.run.snapshot.get("memory", True):
+            spec["memory"] = False
         limit = self._segment.run.snapshot.get("max_rpm")
         if limit:
             spec["max_rpm"] = min(limit, spec.get("max_rpm") or limit)

@@ -17,7 +17,7 @@ from muster.domains.catalogue.agents import (
 )
 from muster.domains.work.plans.compiling import compile_crew
 from muster.domains.work.plans.errors import PlanNotReady
-from muster.domains.work.plans.nodes import NodeSpec, WorkflowSpec
+from muster.domains.work.plans.nodes import SEARCH_FILES, NodeSpec, WorkflowSpec
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, TaskSpec
 from muster.kernel.errors import AppError
 
@@ -81,7 +81,12 @@ class Freezer:
             where = f"tasks.{node.name}"
             await self._task(where, node.task, members, agents, needs_agent=not hierarchical)
         manager = await self._manager(crew, members) if hierarchical else None
-        more = {"process": crew.process, "manager": manager, "max_rpm": crew.max_rpm}
+        more = {
+            "process": crew.process,
+            "manager": manager,
+            "max_rpm": crew.max_rpm,
+            "memory": crew.memory,
+        }
         return self._frozen(plan, agents, more)
 
     async def task(self, task: TaskSpec) -> dict[str, Any]:
@@ -182,6 +187,8 @@ class Freezer:
             agents[node.name] = await self._node_agent(where, node, workflow)
         elif node.type == "tool":
             await self._tools(where, [node.tool or ""], field_name="tool")
+        elif node.type == "retrieval":
+            await self._tools(where, [SEARCH_FILES], field_name="type")
         elif node.type == "task":
             task = node.task
             if isinstance(task, str):

@@ -15,6 +15,7 @@ NodeType = Literal[
     "crew",
     "llm",
     "tool",
+    "retrieval",
     "if",
     "switch",
     "parallel",
@@ -26,6 +27,9 @@ NodeType = Literal[
     "subworkflow",
     "output",
 ]
+
+SEARCH_FILES = "search_files"
+"""The tool by which nodes of type retrieval look into the files of the project and the run."""
 
 NodeName = Annotated[str, Field(min_length=1, max_length=100)]
 Condition = Annotated[str, Field(max_length=5_000)]
@@ -91,6 +95,15 @@ class NodeSpec(BaseModel):
     # tool
     tool: Reference | None = None
     arguments: dict[str, Any] = {}
+    # retrieval
+    query: Text | None = None
+    top_k: Annotated[int, Field(ge=1, le=50, description="Most passages.")] = 5
+    glob: Annotated[
+        str | None, Field(max_length=200, description="Only files whose path matches.")
+    ] = None
+    store: Annotated[
+        Literal["results", "content"], Field(description="The passages, or only their text.")
+    ] = "results"
     # if, switch
     condition: Condition | None = None
     then: NodeName | None = None

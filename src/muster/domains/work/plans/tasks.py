@@ -130,4 +130,5 @@ class CrewSpec(BaseModel):
         Reference | None, Field(description="The manager of a hierarchical crew.")
     ] = None
     max_rpm: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    memory: Annotated[bool, Field(description="Its agents use what they remember.")] = True
     inputs: Annotated[dict[str, Any], Field(description="Defaults of the placeholders.")] = {}

@@ -4,6 +4,7 @@ from muster.domains.catalogue.agents import AgentSpec
 from muster.domains.control.gate import Limits
 from muster.domains.work.runs.loop import AgentLoop
 from muster.domains.work.runs.prompting import build_prompt
+from muster.domains.work.runs.remembering import with_memories
 from muster.domains.work.runs.segments import Answer, Segment
 from muster.domains.work.runs.workspaces import prepare_workspace
 
@@ -36,6 +37,7 @@ class AgentSegment(Segment):
         )
         runner = self.runner(self.run.snapshot["agent"], limits, self._workspace)
         prompt = build_prompt(spec, self.run.inputs, self.memory.started_at)
+        prompt = await with_memories(self.parts, runner, spec, prompt)
         answer = await AgentLoop(runner, self._model, self._tools, spec).run(prompt)
         note = "The limit of iterations was reached." if answer.limit_reached else None
         return Answer(output=answer.output, note=note)

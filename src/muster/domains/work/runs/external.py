@@ -15,16 +15,36 @@ EXTERNAL_FENCE = 0
 
 
 async def begin_external(
-    session: AsyncSession, caller: Caller, agent: Agent, *, run_id: str, task_id: str
+    session: AsyncSession,
+    caller: Caller,
+    agent: Agent,
+    *,
+    run_id: str,
+    name: str,
+    facts: dict[str, Any],
+    inputs: dict[str, Any] | None = None,
+    target_id: str | None = None,
 ) -> None:
-    """Insert a run of an agent that runs elsewhere; it is running from the beginning."""
+    """Insert a run of an agent that runs elsewhere; it is running from the beginning.
+
+    Args:
+        session: The unit of work.
+        caller: Who begins it.
+        agent: The agent, which is frozen into it.
+        run_id: Its id.
+        name: Its name.
+        facts: What else is frozen into it.
+        inputs: What it begins with.
+        target_id: The stored task that it is about, which goes along with it.
+    """
     new = NewRun(
         id=run_id,
         kind=EXTERNAL,
         agent_id=agent.id,
-        snapshot={"agent": agent.spec, "version": agent.version, "task_id": task_id},
-        inputs={},
-        name=f"{agent.name}: {task_id}"[:255],
+        target_id=target_id,
+        snapshot={"agent": agent.spec, "version": agent.version, **facts},
+        inputs=inputs or {},
+        name=name[:255],
         timeout_s=0,
     )
     run = await insert_run(session, caller, new)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.journal import PLAN_KINDS, Run, RunStatus
 from muster.domains.work.runs.schemas import (
     ExecutionOut,
@@ -12,6 +13,7 @@ from muster.domains.work.runs.schemas import (
     StartedBy,
 )
 
+_OF_TASKS = frozenset({"task", EXTERNAL})
 MASK = "***REDACTED***"
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "apikey", "authorization", "credential")
 
@@ -28,7 +30,7 @@ def present(run: Run) -> ExecutionOut:
         run_name=run.name,
         name=run.name,
         execution_type=run.kind,
-        task_id=run.target_id if run.kind == "task" else None,
+        task_id=run.target_id if run.kind in _OF_TASKS else None,
         crew_id=run.target_id if run.kind == "crew" else None,
         workflow_id=run.target_id if run.kind == "workflow" else None,
         status=run.status,

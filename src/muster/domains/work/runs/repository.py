@@ -6,15 +6,8 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal import (
-    ACTIVE,
-    FINAL,
-    PLAN_KINDS,
-    JournalReader,
-    Run,
-    Step,
-    StepRow,
-)
+from muster.domains.catalogue.agents import EXTERNAL
+from muster.domains.work.journal import ACTIVE, FINAL, JournalReader, Run, Step, StepRow
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
 from muster.kernel.db import Repository
@@ -66,9 +59,13 @@ class RunRepository(Repository[Run]):
             query = query.where(Run.origin == params.origin)
         if params.execution_type:
             query = query.where(Run.kind == params.execution_type)
-        for kind in PLAN_KINDS:
-            if target := getattr(params, f"{kind}_id"):
-                query = query.where(Run.kind == kind, Run.target_id == target)
+        for kinds, target in (
+            (("task", EXTERNAL), params.task_id),
+            (("crew",), params.crew_id),
+            (("workflow",), params.workflow_id),
+        ):
+            if target:
+                query = query.where(Run.kind.in_(kinds), Run.target_id == target)
         if params.parent_run_id:
             query = query.where(Run.parent_run_id == params.parent_run_id)
         if params.created_from:

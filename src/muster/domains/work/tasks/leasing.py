@@ -1,10 +1,13 @@
 """Tasks that worker nodes do: each is leased to one of them, and returns when the lease lapses.
 
+Each lease is a run of kind `external`, which the task follows; one that lapses ends it as failed.
 Whoever changes a lease has the row of the task, so of two at once the second sees what the first
 has done. A lease that has lapsed binds nobody, whether the sweep has found it yet or not.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,16 +15,19 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.work.journal import Run, RunAction
+from muster.domains.work.runs import begin_external, end_external
 from muster.domains.work.tasks.errors import (
     TaskAtWork,
     TaskEnded,
     TaskLeased,
     TaskNotForWorker,
+    TaskNotFound,
     TaskNotLeased,
     TaskNotReady,
 )
 from muster.domains.work.tasks.events import TaskReturned
-from muster.domains.work.tasks.following import completed, facts_of, failed, started, wake_queue
+from muster.domains.work.tasks.following import facts_of, wake_queue
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.presenting import present
 from muster.domains.work.tasks.readiness import find_agent
@@ -30,12 +36,26 @@ from muster.domains.work.tasks.schemas import TaskOut
 from muster.domains.work.tasks.statuses import TaskStatus
 from muster.kernel import clock
 from muster.kernel.db import Database
+from muster.kernel.ids import new_id
 from muster.kernel.paging import ListParams, Rows, paginate
 from muster.platform import events
 from muster.platform.access import Caller
 
 _NAME = "task leases"
 _BATCH = 200
+_LAPSED = "The lease has lapsed"
+_ORDER = (Task.agent_id, Task.id)
+"""Of agents the ends of runs have one after the other: in another order two could wait for each
+other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The run that a new lease is, and what it begins with."""
+
+    run_id: str
+    agent: Agent
+    inputs: dict[str, Any]
 
 
 class TaskLeases:
@@ -69,41 +89,60 @@ class TaskLeases:
 
     async def claim(
         self, task_id: str, worker_id: str, names: Collection[str], lease_s: int
-    ) -> tuple[TaskOut, bool]:
+    ) -> tuple[TaskOut, Begun | None]:
         """Lease a task to a worker; one that it has already, for longer.
 
-        Returns the task, and whether the worker did not have it before.
+        Returns the task, and what has begun, unless the worker had it before.
         """
-        task = await self._tasks.held(task_id)
+        task = await self.held(task_id)
         moment = clock.now()
-        _return_if_lapsed(self._session, self._caller, task, moment)
-        new = task.lease_until is None or task.worker_id != worker_id
-        if new:
+        if _has_lapsed(task, moment):
+            await self._return(task, _LAPSED)
+        begun = None
+        if task.lease_until is None or task.worker_id != worker_id:
             agent = await self._agent_for(task, names)
             _require_free(task, agent)
-            task.agent_id, task.last_run_id = agent.id, None
-            task.run_inputs, task.run_model = None, None
-            started(self._session, self._caller, task)
-            task.worker_id = worker_id
+            begun = await self._begin(task, agent, worker_id)
         task.lease_s, task.lease_until = lease_s, moment + timedelta(seconds=lease_s)
         await self._session.flush()
-        return await self._shown(task), new
+        return await self.shown(task), begun
 
-    async def end(
-        self, task_id: str, worker_id: str, result: Any, error: dict[str, Any] | None
-    ) -> TaskOut:
-        """Let a task have ended as the worker that has it tells; with an error it has failed."""
-        task = await self._tasks.held(task_id)
-        lease = task.lease_until
-        if lease is None or lease <= clock.now() or task.worker_id != worker_id:
-            raise TaskNotLeased(_why_not(task, worker_id))
-        if error is None:
-            completed(self._session, self._caller, task, result)
-        else:
-            failed(self._session, self._caller, task, error, result=result)
+    async def _begin(self, task: Task, agent: Agent, worker_id: str) -> Begun:
+        task.agent_id, task.run_inputs, task.run_model = agent.id, None, None
         await self._session.flush()
-        wake_queue(self._session)
-        return await self._shown(task)
+        run_id = new_id()
+        await begin_external(
+            self._session,
+            self._caller,
+            agent,
+            run_id=run_id,
+            name=task.name,
+            facts={"task_id": task.id, "task": task.spec, "worker_id": worker_id},
+            inputs=task.inputs,
+            target_id=task.id,
+        )
+        task.worker_id = worker_id
+        return Begun(run_id, agent, task.inputs)
+
+    async def held(self, task_id: str) -> Task:
+        """Return a task that nobody else changes until the unit of work ends.
+
+        Its run is held before it, as by whoever ends a run.
+        """
+        task = await self._tasks.get(task_id)
+        if task.lease_until is not None:
+            await self._hold_run(task.last_run_id)
+        return await self._tasks.held(task_id)
+
+    async def agent_at_work(self, task: Task, worker_id: str) -> Agent:
+        """Return the agent of a task that a worker has; raises `TaskNotLeased` if it has not."""
+        if (
+            task.lease_until is None
+            or _has_lapsed(task, clock.now())
+            or task.worker_id != worker_id
+        ):
+            raise TaskNotLeased(_why_not(task, worker_id))
+        return await self._session.get_one(Agent, task.agent_id)
 
     async def renew(self, worker_id: str) -> None:
         """Let the leases of a worker last as long again as each was given for."""
@@ -116,15 +155,44 @@ class TaskLeases:
 
     async def give_back(self, worker_id: str, reason: str) -> None:
         """Put back all that a worker has, which is to have nothing any more."""
+        leased = self._tasks.query().with_only_columns(Task.last_run_id)
+        for run_id in await self._session.scalars(leased.where(_has(worker_id)).order_by(*_ORDER)):
+            await self._hold_run(run_id)
         for task in await self._leased(worker_id):
-            _return(self._session, self._caller, task, reason)
+            await self._return(task, reason)
+
+    async def return_if_lapsed(self, task_id: str) -> bool:
+        """Put a task back if its lease has lapsed; returns whether it has."""
+        task = await self.held(task_id)
+        lapsed = _has_lapsed(task, clock.now())
+        if lapsed:
+            await self._return(task, _LAPSED)
+        return lapsed
+
+    async def _return(self, task: Task, reason: str) -> None:
+        """Let a task be pending as before; who had it is no concern of whoever takes it next."""
+        worker_id, run_id = task.worker_id, task.last_run_id
+        task.status, task.started_at = TaskStatus.PENDING.value, None
+        # Without a last run, the task does not follow the end of this one.
+        task.worker_id, task.lease_s, task.lease_until, task.last_run_id = None, None, None, None
+        await self._session.flush()
+        if run_id is not None:
+            error = {"code": "task_returned", "message": reason}
+            await end_external(
+                self._session, self._caller, run_id, RunAction.FAIL, reason=reason, error=error
+            )
+        task.last_run_id = run_id
+        fact = TaskReturned(**facts_of(task), worker_id=worker_id, reason=reason)
+        events.record(self._session, self._caller, fact)
+        wake_queue(self._session)
         await self._session.flush()
 
+    async def _hold_run(self, run_id: str | None) -> None:
+        if run_id is not None:
+            await self._session.get(Run, run_id, with_for_update=True)
+
     async def _leased(self, worker_id: str) -> Sequence[Task]:
-        query = self._tasks.query().where(
-            Task.worker_id == worker_id, Task.lease_until.is_not(None)
-        )
-        held = query.order_by(Task.id).with_for_update()
+        held = self._tasks.query().where(_has(worker_id)).order_by(*_ORDER).with_for_update()
         fresh = held.execution_options(populate_existing=True)
         return (await self._session.scalars(fresh)).all()
 
@@ -137,7 +205,8 @@ class TaskLeases:
             )
         return agent
 
-    async def _shown(self, task: Task) -> TaskOut:
+    async def shown(self, task: Task) -> TaskOut:
+        """Return a task as the API shows it."""
         agents = await self._tasks.agents({task.agent_id} if task.agent_id else ())
         return present(task, agents.get(task.agent_id or ""))
 
@@ -145,18 +214,16 @@ class TaskLeases:
 async def return_lapsed(database: Database) -> int:
     """Put back the tasks whose lease has lapsed; returns how many this process has put back."""
     lapsed = Task.lease_until <= clock.now()
-    look = select(Task.id).where(lapsed).order_by(Task.lease_until).limit(_BATCH)
+    look = select(Task.id, Task.project_id).where(lapsed).order_by(Task.lease_until).limit(_BATCH)
     async with database.read() as session:
-        found = (await session.scalars(look)).all()
-    if not found:
-        return 0
-    # Of several processes each takes what no other has at the moment.
-    hold = select(Task).where(Task.id.in_(found), lapsed).with_for_update(skip_locked=True)
-    async with database.write() as session:
-        tasks = (await session.scalars(hold)).all()
-        for task in tasks:
-            _return_if_lapsed(session, Caller.system(task.project_id, _NAME), task, clock.now())
-    return len(tasks)
+        found = (await session.execute(look)).all()
+    returned = 0
+    for task_id, project_id in found:
+        async with database.write() as session:
+            leases = TaskLeases(session, Caller.system(project_id, _NAME))
+            with suppress(TaskNotFound):
+                returned += await leases.return_if_lapsed(task_id)
+    return returned
 
 
 def _agents_of(names: Collection[str]) -> ColumnElement[bool]:
@@ -199,16 +266,9 @@ def _why_not(task: Task, worker_id: str) -> str:
     return "Its lease has lapsed, or it never had one; claim the task, then report its result."
 
 
-def _return_if_lapsed(session: AsyncSession, caller: Caller, task: Task, moment: datetime) -> None:
-    if task.lease_until is not None and task.lease_until <= moment:
-        _return(session, caller, task, "The lease has lapsed")
+def _has(worker_id: str) -> ColumnElement[bool]:
+    return and_(Task.worker_id == worker_id, Task.lease_until.is_not(None))
 
 
-def _return(session: AsyncSession, caller: Caller, task: Task, reason: str) -> None:
-    """Let a task be pending as before; who had it is no concern of anybody who takes it next."""
-    worker_id = task.worker_id
-    task.status, task.started_at = TaskStatus.PENDING.value, None
-    task.worker_id, task.lease_s, task.lease_until = None, None, None
-    fact = TaskReturned(**facts_of(task), worker_id=worker_id, reason=reason)
-    events.record(session, caller, fact)
-    wake_queue(session)
+def _has_lapsed(task: Task, moment: datetime) -> bool:
+    return task.lease_until is not None and task.lease_until <= moment

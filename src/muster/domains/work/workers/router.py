@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
 from muster.domains.work.tasks import (
     TaskAtWork,
@@ -47,12 +47,12 @@ async def _writer(caller: CanWrite, session: Writing) -> WorkerService:
     return WorkerService(session, caller)
 
 
-async def _tasks_reader(caller: CanWrite, session: Reading) -> WorkerTasks:
-    return WorkerTasks(session, caller)
+async def _tasks_reader(request: Request, caller: CanWrite, session: Reading) -> WorkerTasks:
+    return WorkerTasks(session, caller, request.app.state.intake)
 
 
-async def _tasks_writer(caller: CanWrite, session: Writing) -> WorkerTasks:
-    return WorkerTasks(session, caller)
+async def _tasks_writer(request: Request, caller: CanWrite, session: Writing) -> WorkerTasks:
+    return WorkerTasks(session, caller, request.app.state.intake)
 
 
 Reader = Annotated[WorkerService, Depends(_reader)]
@@ -134,6 +134,8 @@ async def claim_worker_task(
 ) -> TaskOut:
     """Take a task for a worker, until `lease_until`; claimed again by the same worker, for longer.
 
+    It is a run of kind `external` from now on, `last_run_id`.
+
     Of several workers that claim a task one gets it, the others get a 409. A task whose lease
     lapses is pending again; every heartbeat renews all leases of the worker.
     """
@@ -147,7 +149,11 @@ async def claim_worker_task(
 async def report_worker_task(
     tasks: TasksWrite, worker_id: str, task_id: str, body: TaskResult
 ) -> TaskOut:
-    """Report what became of a task; only the worker that has it may, while its lease lasts."""
+    """Report what became of a task; only the worker that has it may, while its lease lasts.
+
+    It ends the run of the task, with a step for what the models took. The same report again is
+    answered as before.
+    """
     return await tasks.report(worker_id, task_id, body)
 
 

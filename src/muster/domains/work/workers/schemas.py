@@ -69,6 +69,30 @@ class TaskClaim(In):
     ] = 300
 
 
+Tokens = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class WorkUsage(In):
+    """What the models took that a worker has asked for a task, in sum."""
+
+    model: Annotated[
+        str | None, Field(max_length=255, examples=["openai/gpt-4o"], description="Their name.")
+    ] = None
+    input_tokens: Annotated[Tokens, Field(examples=[1_200])] = 0
+    output_tokens: Annotated[Tokens, Field(examples=[80])] = 0
+    cached_tokens: Tokens = 0
+    reasoning_tokens: Tokens = 0
+    cost: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1e9,
+            allow_inf_nan=False,
+            description="US dollars; where it is left out, the price list knows many models.",
+        ),
+    ] = None
+
+
 class TaskResult(In):
     """What became of a task."""
 
@@ -79,6 +103,9 @@ class TaskResult(In):
     error: Annotated[
         str | dict[str, Any] | None,
         Field(description="Why it failed: a text, or an object with `code` and `message`."),
+    ] = None
+    usage: Annotated[
+        WorkUsage | None, Field(description="What the models took; it counts in costs and budgets.")
     ] = None
 
     @model_validator(mode="after")

@@ -30,6 +30,11 @@ def _of_document(read: Read) -> Iterator[Problem]:
         if output != next(iter(ends.values())):
             text = "All nodes of type end must give back the same output."
             yield _problem(read, f"{path}.output", text)
+    if any(node.get("type") == "rag_query" for _, node in nodes):
+        for name in ("rag_service", "rag_collection"):
+            if read.document.get(name):
+                text = f"Files of the project are searched, which know no {name}; leave it out."
+                yield _problem(read, name, text)
     for path, node in nodes:
         output, kind = node.get("output"), node.get("type")
         declared = kind in {"rag_query", "end"} or not isinstance(types, Mapping)

@@ -17,7 +17,17 @@ _REQUIRED = {
     "switch": ("expression", "the expression that chooses a case"),
     "transform": ("assign", "what is assigned"),
     "llm": ("prompt", "the prompt"),
+    "retrieval": ("query", "what is looked for"),
 }
+_OF_COLLECTIONS = (
+    "service",
+    "collection",
+    "source_ids",
+    "match",
+    "keep_best",
+    "min_similarity",
+)
+"""What the backoffice family says about retrieval, and a search in files has not."""
 _WAYS: tuple[tuple[str, str, str, Severity], ...] = (
     ("start", "next", "The start must name the node that follows.", "error"),
     ("if", "then", "A node of type if must name the node for when it holds.", "error"),
@@ -60,8 +70,17 @@ def needs_of(node: NodeSpec, *, in_graph: bool) -> Iterator[Need]:
         yield Need("condition", "A loop needs a condition or max_iterations; else it never ends.")
     if node.type == "input" and not node.variables:
         yield Need("variables", "The node asks for nothing; name variables.", "warning")
+    if node.type == "retrieval":
+        yield from _of_files(node)
     if not in_graph:
         yield from _ways(node)
+
+
+def _of_files(node: NodeSpec) -> Iterator[Need]:
+    for field in _OF_COLLECTIONS:
+        if field in node.inputs:
+            text = f"Files of the project are searched, which know no {field}; leave it out."
+            yield Need(field, text)
 
 
 def _ways(node: NodeSpec) -> Iterator[Need]:

@@ -15,7 +15,6 @@ from muster.domains.work.workflows.problems import Known, Problem
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
 
-RETRIEVAL = "retrieval"
 _TYPES: tuple[str, ...] = get_args(NodeType)
 _MOST = 200
 _MOST_WALKS = 200
@@ -79,10 +78,7 @@ class _Validation:
                 yield Problem(f"nodes.{index}.name", text)
 
     def _kind(self, path: str, node: NodeSpec) -> Iterator[Problem]:
-        if node.type == RETRIEVAL:
-            text = "Retrieval is not available yet; this node cannot run."
-            yield Problem(f"{path}.type", text)
-        elif not node.type:
+        if not node.type:
             yield Problem(f"{path}.type", f"The node {_shown(node.name)} has no type.")
         elif node.type not in _TYPES:
             yield Problem(

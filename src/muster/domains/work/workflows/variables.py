@@ -43,6 +43,8 @@ _TEMPLATES = (
     "until",
     "inputs",
     "arguments",
+    "query",
+    "glob",
     "agent",
     "tool",
     "crew",

@@ -41,8 +41,15 @@ _SPELLINGS = {
     "arguments": "inputs",
 }
 _URIS = ("tool", "tool_uri", "uri", "function")
-_RETRIEVING = ("query", "service", "collection", "top_k", "source_ids", "match", "keep_best")
-_RETRIEVED = (*_RETRIEVING, "min_similarity", "store")
+_RETRIEVED = ("query", "top_k", "glob", "store")
+_OF_COLLECTIONS = (
+    "service",
+    "collection",
+    "source_ids",
+    "match",
+    "keep_best",
+    "min_similarity",
+)
 _JOINT = "__"
 """Between a server and its tool, in the names of the catalogue."""
 
@@ -130,7 +137,8 @@ def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
     if kind == "function":
         node |= {"tool": _uri(given), "arguments": inputs}
     elif kind == "rag_query":
-        node["inputs"] = {name: given[name] for name in _RETRIEVED if name in given}
+        node |= {name: given.get(name) for name in _RETRIEVED}
+        node["inputs"] = {name: given[name] for name in _OF_COLLECTIONS if name in given}
     else:
         node["inputs"] = inputs
     node |= {
@@ -240,7 +248,7 @@ def _written(node: NodeSpec, result: str | None) -> dict[str, Any]:
         "next": node.next,
     }
     if kind == "rag_query":
-        given |= node.inputs
+        given |= {name: getattr(node, name) for name in _RETRIEVED} | node.inputs
     else:
         given["inputs"] = (node.arguments if kind == "function" else node.inputs) or None
     return without_nothing(given)
