@@ -5,11 +5,9 @@ import time
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.kernel import metrics
-from muster.kernel.http.problems import unexpected_error
 from muster.kernel.http.routing import BASE
 from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
@@ -106,33 +104,6 @@ class RequestContext:
                     duration_ms=round(elapsed * 1000, 1),
                     request_id=request_id,
                 )
-
-
-class Faults:
-    """Answers what nobody else has handled, so that such an answer too has the shared headers.
-
-    Starlette's own place for this is outside of all middleware: its answer would carry no request
-    id, and a page of another origin could not read it.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception as error:
-            if begun or scope["type"] != "http":
-                raise
-            response = await unexpected_error(Request(scope), error)
-            await response(scope, receive, send)
 
 
 class BodyLimit:
