@@ -93,8 +93,9 @@ class RequestContext:
             elapsed = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.HTTP_IN_FLIGHT.dec()
-            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
-            metrics.HTTP_DURATION.labels(scope["method"], route).observe(elapsed)
+            requests, duration = metrics.of_requests(scope["method"], route, status)
+            requests.inc()
+            duration.observe(elapsed)
             if scope["path"] not in _QUIET:
                 logger.info(
                     "request",

@@ -24,6 +24,12 @@ from muster.kernel.db import Database, after_commit
 from muster.kernel.live import LiveBus
 
 _MAX_GROUP = 256
+_AS_THEY_ARE = (
+    *("key", "parent_key", "agent_id", "verb", "cost", "started_at", "ended_at"),
+    *COUNTED,
+    *CALLS,
+)
+_PAYLOADS = ("input", "output", "properties", "decision", "error")
 
 
 class Fenced(Exception):
@@ -134,22 +140,14 @@ class JournalWriter:
         return await done
 
     async def _row(self, step: NewStep) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "key": step.key,
-            "parent_key": step.parent_key,
-            "agent_id": step.agent_id,
-            "kind": step.kind.value,
-            "verb": step.verb,
-            "name": step.name[:255],
-            "status": step.status.value,
-            "cost": step.cost,
-            "started_at": step.started_at,
-            "ended_at": step.ended_at,
-        }
-        for name in (*COUNTED, *CALLS):
-            row[name] = getattr(step, name)
-        for name in ("input", "output", "properties", "decision", "error"):
-            row[name] = await stored_value(getattr(step, name), self._blobs, self._threshold)
+        row: dict[str, Any] = {name: getattr(step, name) for name in _AS_THEY_ARE}
+        row["kind"], row["status"] = step.kind.value, step.status.value
+        row["name"] = step.name[:255]
+        for name in _PAYLOADS:
+            value = getattr(step, name)
+            if value is not None:
+                value = await stored_value(value, self._blobs, self._threshold)
+            row[name] = value
         return row
 
     async def _flush(self) -> None:
@@ -185,7 +183,7 @@ class JournalWriter:
             if not append.done.done():
                 append.done.set_result(appended)
             for row, seq in zip(append.rows, appended.seqs, strict=True):
-                metrics.STEPS.labels(row["kind"], row["status"]).inc()
+                metrics.of_steps(row["kind"], row["status"]).inc()
                 self._live.publish(run_topic(append.run_id), {"type": "step", "seq": seq})
 
 
