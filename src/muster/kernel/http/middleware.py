@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.kernel import metrics
+from muster.kernel.http.headers import header
 from muster.kernel.http.routing import BASE
 from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
@@ -49,14 +50,6 @@ def canonical(path: str) -> str:
     return path
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    """Return a header of a request, or nothing."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
-
-
 class RequestContext:
     """Gives each request an id, a log line and its metrics, and each response safe headers."""
 
@@ -67,7 +60,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = _header(scope, _REQUEST_ID_NAME)
+        given = header(scope, REQUEST_ID) or ""
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
@@ -120,7 +113,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        stated = _header(scope, b"content-length")
+        stated = header(scope, "content-length") or ""
         size = 0
         if stated.isdecimal():
             size = int(stated) if len(stated) <= _LONGEST_LENGTH else self._limit + 1
