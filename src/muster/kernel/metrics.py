@@ -1,5 +1,7 @@
 """Metrics in the Prometheus text format."""
 
+from functools import cache
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -21,6 +23,8 @@ __all__ = [
     "RUNS_FINISHED",
     "STEPS",
     "TOOL_CALLS",
+    "of_requests",
+    "of_steps",
     "render",
 ]
 
@@ -44,6 +48,18 @@ MODEL_COST = Counter(
     "muster_model_cost_usd_total", "Known cost in US dollars.", ["provider", "model"]
 )
 TOOL_CALLS = Counter("muster_tool_calls_total", "Calls of tools.", ["kind", "status"])
+
+
+@cache
+def of_requests(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return what counts such requests; to look it up costs several times what counting does."""
+    return HTTP_REQUESTS.labels(method, route, str(status)), HTTP_DURATION.labels(method, route)
+
+
+@cache
+def of_steps(kind: str, status: str) -> Counter:
+    """Return what counts such steps."""
+    return STEPS.labels(kind, status)
 
 
 def render() -> bytes:

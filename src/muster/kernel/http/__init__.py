@@ -1,6 +1,7 @@
 """HTTP conventions: the application class, routers, problems, sessions of a request."""
 
 from muster.kernel.http.app import App
+from muster.kernel.http.headers import header
 from muster.kernel.http.lazy import LazyRouter
 from muster.kernel.http.problems import Problem, problems
 from muster.kernel.http.routing import Router
@@ -16,5 +17,6 @@ __all__ = [
     "Sealing",
     "Writing",
     "database_of",
+    "header",
     "problems",
 ]

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -23,7 +26,7 @@ from muster.kernel.errors import (
 from muster.kernel.http import documentation
 from muster.kernel.http.idempotency import Replayed, replay
 from muster.kernel.http.lazy import LazyRouter, together
-from muster.kernel.http.middleware import BodyLimit, CanonicalPath, Faults, RequestContext
+from muster.kernel.http.middleware import BodyLimit, CanonicalPath, RequestContext
 from muster.kernel.http.problems import HANDLERS, REFS, Problem, problems
 from muster.kernel.http.routing import PrefixDispatch, Router, required_scope
 
@@ -55,6 +58,8 @@ _SECURITY: dict[str, Any] = {
     }
 }
 
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
 
 class App(FastAPI):
     """FastAPI whose every error is a documented problem and whose routes are found by prefix.
@@ -72,11 +77,11 @@ class App(FastAPI):
             redoc_url=None,
             openapi_url=None,
             redirect_slashes=False,
+            telemetry=_NO_TELEMETRY,
             **options,
         )
         # The last that is added is the first that a request meets.
         self.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
-        self.add_middleware(Faults)
         if cors_origins:
             self.add_middleware(
                 CORSMiddleware,
@@ -123,10 +128,18 @@ class App(FastAPI):
         return bool(lazy)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Put the dispatch by prefix behind the middleware, in the place of the linear search."""
+        """Put the dispatch by prefix behind the middleware, in the place of the linear search.
+
+        FastAPI's own layers around all others are left out, since each costs every request: ours
+        limit bodies, and faults are answered inside of them, so that such an answer too has the
+        shared headers.
+        """
         self._dispatch = PrefixDispatch(self.router.routes, self.router.app, self.load)
-        self.router.middleware_stack = self._dispatch
-        return super().build_middleware_stack()
+        app: ASGIApp = AsyncExitStackMiddleware(self._dispatch)
+        app = ExceptionMiddleware(app, handlers=self.exception_handlers)
+        for layer in reversed(self.user_middleware):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return app
 
     def operations(self) -> list[APIRoute]:
         """Return the operations that are part of the API."""

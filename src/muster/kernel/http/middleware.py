@@ -5,11 +5,10 @@ import time
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.kernel import metrics
-from muster.kernel.http.problems import unexpected_error
+from muster.kernel.http.headers import header
 from muster.kernel.http.routing import BASE
 from muster.kernel.ids import new_id
 from muster.kernel.logging import get_logger
@@ -51,14 +50,6 @@ def canonical(path: str) -> str:
     return path
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    """Return a header of a request, or nothing."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
-
-
 class RequestContext:
     """Gives each request an id, a log line and its metrics, and each response safe headers."""
 
@@ -69,7 +60,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = _header(scope, _REQUEST_ID_NAME)
+        given = header(scope, REQUEST_ID) or ""
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
@@ -95,8 +86,9 @@ class RequestContext:
             elapsed = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.HTTP_IN_FLIGHT.dec()
-            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
-            metrics.HTTP_DURATION.labels(scope["method"], route).observe(elapsed)
+            requests, duration = metrics.of_requests(scope["method"], route, status)
+            requests.inc()
+            duration.observe(elapsed)
             if scope["path"] not in _QUIET:
                 logger.info(
                     "request",
@@ -106,33 +98,6 @@ class RequestContext:
                     duration_ms=round(elapsed * 1000, 1),
                     request_id=request_id,
                 )
-
-
-class Faults:
-    """Answers what nobody else has handled, so that such an answer too has the shared headers.
-
-    Starlette's own place for this is outside of all middleware: its answer would carry no request
-    id, and a page of another origin could not read it.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception as error:
-            if begun or scope["type"] != "http":
-                raise
-            response = await unexpected_error(Request(scope), error)
-            await response(scope, receive, send)
 
 
 class BodyLimit:
@@ -148,7 +113,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        stated = _header(scope, b"content-length")
+        stated = header(scope, "content-length") or ""
         size = 0
         if stated.isdecimal():
             size = int(stated) if len(stated) <= _LONGEST_LENGTH else self._limit + 1

@@ -222,6 +222,8 @@ async def unreadable_value(request: Request, error: Exception) -> JSONResponse:
 
 async def unexpected_error(request: Request, error: Exception) -> JSONResponse:
     """Render a fault of ours: no text of the exception leaves the server."""
+    if request.scope["type"] != "http":
+        raise error  # what serves the WebSocket closes it
     logger.error("unexpected_error", path=request.url.path, exc_info=error)
     body = build(
         status=500,

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select
 from starlette.requests import HTTPConnection
 
 from muster.kernel import clock
-from muster.kernel.http import database_of
+from muster.kernel.http import database_of, header
 from muster.platform.access import (
     AGENT_KEY_SCOPES,
     Caller,
@@ -113,16 +113,16 @@ async def authenticate_token(connection: HTTPConnection, token: str) -> Caller:
 
 
 def _token_of(connection: HTTPConnection) -> str:
-    header = connection.headers.get("authorization")
-    if header is None:
-        key = connection.headers.get("x-api-key")
+    given = header(connection.scope, "authorization")
+    if given is None:
+        key = header(connection.scope, "x-api-key")
         # A browser cannot set headers when it opens a WebSocket.
         if key is None and connection.scope["type"] == "websocket":
             key = connection.query_params.get("token")
         if not key:
             raise MissingAuth
         return key
-    scheme, _, token = header.strip().partition(" ")
+    scheme, _, token = given.strip().partition(" ")
     if scheme.lower() != "bearer":
         raise InvalidAuthorizationHeader
     if not token.strip():
@@ -134,9 +134,9 @@ def _wanted_project(connection: HTTPConnection) -> _Wanted:
     route = getattr(connection.scope.get("route"), "path", "")
     if route.startswith(_PATH_PREFIX):
         return _Wanted(connection.path_params[_PATH_PARAMETER], in_path=True)
-    headers = connection.headers
-    named = headers.get("x-project-id") or headers.get("group_id")
-    if not named and connection.scope["query_string"]:
+    scope = connection.scope
+    named = header(scope, "x-project-id") or header(scope, "group_id")
+    if not named and scope["query_string"]:
         named = connection.query_params.get("group_id")
     return _Wanted(named or None, in_path=False)
 

@@ -45,6 +45,7 @@ _NODE = "n."
 COUNTED = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 CALLS = ("model_calls", "tool_calls")
 _DELTAS = ("model_calls", "tool_calls", "unpriced_calls", "cost", *COUNTED)
+_NO_CHANGE = {f"d_{name}": 0 for name in _DELTAS} | {"d_cost": 0.0}
 _HASHED = tuple(c.key for c in Step.__table__.columns if c.key not in {"hash", "previous_hash"})
 
 
@@ -81,24 +82,19 @@ class _Head:
 
     def growth(self, at: datetime) -> dict[str, Any]:
         """Return what the new steps change of the run."""
-        rows = self.grown
-        models = [row for row in rows if row["kind"] == StepKind.MODEL]
-        change = {f"d_{name}": sum(row[name] for row in rows) for name in COUNTED}
-        return {
-            **change,
-            "run": self.id,
-            "to_seq": self.head_seq,
-            "to_hash": self.head_hash,
-            "at": at,
-            "d_model_calls": len(models) + sum(row["model_calls"] for row in rows),
-            "d_tool_calls": sum(row["key"].startswith(_ACT) + row["tool_calls"] for row in rows),
-            "d_unpriced_calls": sum(
-                row["cost"] is None
-                for row in rows
-                if row["kind"] == StepKind.MODEL or row["key"].startswith(_NODE)
-            ),
-            "d_cost": sum((row["cost"] or 0.0 for row in rows), 0.0),
-        }
+        change: dict[str, Any] = dict(_NO_CHANGE)
+        for row in self.grown:
+            for name in COUNTED:
+                change[f"d_{name}"] += row[name]
+            is_call = row["kind"] == StepKind.MODEL
+            change["d_model_calls"] += is_call + row["model_calls"]
+            change["d_tool_calls"] += row["key"].startswith(_ACT) + row["tool_calls"]
+            if row["cost"] is not None:
+                change["d_cost"] += row["cost"]
+            elif is_call or row["key"].startswith(_NODE):
+                change["d_unpriced_calls"] += 1
+        end = {"run": self.id, "to_seq": self.head_seq, "to_hash": self.head_hash, "at": at}
+        return change | end
 
 
 _RUNS = Run.__table__

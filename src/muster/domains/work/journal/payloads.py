@@ -21,10 +21,8 @@ class BlobStore(Protocol):
         ...
 
 
-async def stored_value(value: Any, blobs: BlobStore, threshold: int) -> str | None:
-    """Return the text that the journal keeps for a value; None stays None."""
-    if value is None:
-        return None
+async def stored_value(value: Any, blobs: BlobStore, threshold: int) -> str:
+    """Return the text that the journal keeps for a value."""
     text = canonical(value)
     if len(text) <= threshold:
         return text.decode()

@@ -1,8 +1,9 @@
 """The one writer of steps: chains the hashes and groups concurrent appends into one commit.
 
 A commit costs a sync to the disk, and a sync costs the same for one step as for fifty. Appends
-that arrive while one is being written wait in a queue and are written together with the next one,
-so that the writer is never idle while there is work, and never waits for more work to come.
+that arrive while one is being written wait in a queue and are written together with the next one.
+Who is about to append when the writer turns to its queue is let in too: it gives the event loop two
+turns, one that receives requests and one that handles them, and waits for nothing else.
 """
 
 import asyncio
@@ -23,6 +24,12 @@ from muster.kernel.db import Database, after_commit
 from muster.kernel.live import LiveBus
 
 _MAX_GROUP = 256
+_AS_THEY_ARE = (
+    *("key", "parent_key", "agent_id", "verb", "cost", "started_at", "ended_at"),
+    *COUNTED,
+    *CALLS,
+)
+_PAYLOADS = ("input", "output", "properties", "decision", "error")
 
 
 class Fenced(Exception):
@@ -129,30 +136,24 @@ class JournalWriter:
         self._waiting.append(Append(run_id, fence, rows, intent, done))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush(), name="journal-writer")
-        # Shielded: a step that is in the queue is written even if its run is cancelled meanwhile.
-        return await asyncio.shield(done)
+        # What is in the queue is written even if whoever waits here is cancelled meanwhile.
+        return await done
 
     async def _row(self, step: NewStep) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "key": step.key,
-            "parent_key": step.parent_key,
-            "agent_id": step.agent_id,
-            "kind": step.kind.value,
-            "verb": step.verb,
-            "name": step.name[:255],
-            "status": step.status.value,
-            "cost": step.cost,
-            "started_at": step.started_at,
-            "ended_at": step.ended_at,
-        }
-        for name in (*COUNTED, *CALLS):
-            row[name] = getattr(step, name)
-        for name in ("input", "output", "properties", "decision", "error"):
-            row[name] = await stored_value(getattr(step, name), self._blobs, self._threshold)
+        row: dict[str, Any] = {name: getattr(step, name) for name in _AS_THEY_ARE}
+        row["kind"], row["status"] = step.kind.value, step.status.value
+        row["name"] = step.name[:255]
+        for name in _PAYLOADS:
+            value = getattr(step, name)
+            if value is not None:
+                value = await stored_value(value, self._blobs, self._threshold)
+            row[name] = value
         return row
 
     async def _flush(self) -> None:
         while self._waiting:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
             try:
                 await self._write(group)
@@ -162,30 +163,33 @@ class JournalWriter:
     async def _write_one_by_one(self, group: list[Append], error: Exception) -> None:
         if len(group) == 1 or not isinstance(error, DBAPIError):
             for append in group:
-                if not append.done.done():
-                    append.done.set_exception(error)
+                _fail(append, error)
             return
         # One bad append must not fail the others that happened to share its commit.
         for append in group:
             try:
                 await self._write([append])
             except Exception as alone:  # noqa: BLE001
-                append.done.set_exception(alone)
+                _fail(append, alone)
 
     async def _write(self, group: list[Append]) -> None:
         self._report(group, await self._database.transact(partial(append_group, group)))
 
     def _report(self, group: list[Append], numbers: list[Appended | None]) -> None:
         for append, appended in zip(group, numbers, strict=True):
-            if append.done.done():
-                continue
             if appended is None:
-                append.done.set_exception(Fenced(append.run_id))
+                _fail(append, Fenced(append.run_id))
                 continue
-            append.done.set_result(appended)
+            if not append.done.done():
+                append.done.set_result(appended)
             for row, seq in zip(append.rows, appended.seqs, strict=True):
-                metrics.STEPS.labels(row["kind"], row["status"]).inc()
+                metrics.of_steps(row["kind"], row["status"]).inc()
                 self._live.publish(run_topic(append.run_id), {"type": "step", "seq": seq})
+
+
+def _fail(append: Append, error: Exception) -> None:
+    if not append.done.done():  # whoever waited may have been cancelled
+        append.done.set_exception(error)
 
 
 def run_topic(run_id: str) -> str:

@@ -29,9 +29,8 @@ class Turn:
     batch: Batch
 
 
-def check_wire_version(headers: Mapping[str, str]) -> None:
+def check_wire_version(version: str | None) -> None:
     """Raise `UnsupportedWireVersion` for a version other than the one there is."""
-    version = headers.get(WIRE_VERSION)
     if version is not None and version.strip() != "1":
         raise UnsupportedWireVersion(
             "This server understands version 1 of the wire format; update it, or send version 1."

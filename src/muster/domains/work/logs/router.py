@@ -15,7 +15,13 @@ from starlette.types import Scope as AsgiScope
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.agents import AgentInactive, AgentNotFound, AgentService
 from muster.domains.work.journal import JournalReader
-from muster.domains.work.logs.bodies import check_wire_version, many_steps, one_node, one_step
+from muster.domains.work.logs.bodies import (
+    WIRE_VERSION,
+    check_wire_version,
+    many_steps,
+    one_node,
+    one_step,
+)
 from muster.domains.work.logs.described import MANY_STEPS, ONE_NODE, ONE_STEP
 from muster.domains.work.logs.errors import (
     TaskAmbiguous,
@@ -35,7 +41,7 @@ from muster.domains.work.logs.schemas import (
 )
 from muster.domains.work.logs.tasks import LogAgent
 from muster.domains.work.logs.views import shown
-from muster.kernel.http import Reading, Router, database_of, problems
+from muster.kernel.http import Reading, Router, database_of, header, problems
 from muster.kernel.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from muster.kernel.http.routing import Route, StrictRequest
 from muster.kernel.paging import CursorPage, Rows
@@ -79,7 +85,7 @@ Blobs = Annotated[LocalBlobStore, Depends(_blobs)]
 
 
 async def _body(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+    kind = (header(request.scope, "content-type") or "").partition(";")[0].strip().casefold()
     if kind != _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise _unreadable("Send JSON with the header Content-Type: application/json")
     try:
@@ -118,7 +124,7 @@ class HotRoute(Route):
     async def handle(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer a request that this route takes."""
         request = StrictRequest(scope, receive)
-        if IDEMPOTENCY_KEY in request.headers or scope["query_string"]:
+        if header(scope, IDEMPOTENCY_KEY) is not None or scope["query_string"]:
             return await super().handle(scope, receive, send)
         caller = await current_caller(request)
         if not caller.may(Scope.LOGS_WRITE):
@@ -148,7 +154,7 @@ async def log_step(request: Request, caller: CanLog, session: Unit) -> Response:
     The first step begins the task, `task.end` ends it. When the answer comes, the step is in the
     database and in the chain of hashes of its task. A key logs for the agents of its own account.
     """
-    check_wire_version(request.headers)
+    check_wire_version(header(request.scope, WIRE_VERSION))
     agent_id, batch = one_step(await _body(request))
     return _answer(await _intake(request).log(caller, agent_id, batch, session))
 
@@ -162,7 +168,7 @@ async def log_step(request: Request, caller: CanLog, session: Unit) -> Response:
 )
 async def log_steps(request: Request, caller: CanLog, session: Unit) -> Response:
     """Log up to 1,000 steps of one task, in order: all of them, or none where one is refused."""
-    check_wire_version(request.headers)
+    check_wire_version(header(request.scope, WIRE_VERSION))
     agent_id, batch = many_steps(await _body(request))
     return _answer(await _intake(request).log(caller, agent_id, batch, session))
 
@@ -180,7 +186,7 @@ async def log_conversation_node(request: Request, caller: CanLog, session: Unit)
     The first node registers the agent by its name. END_NODE ends the conversation; one in which
     nothing is logged for five minutes is ended as unfinished, and goes on with its next node.
     """
-    check_wire_version(request.headers)
+    check_wire_version(header(request.scope, WIRE_VERSION))
     turn = one_node(await _body(request), request.headers)
 
     async def register(unit: AsyncSession) -> LogAgent:

@@ -60,7 +60,7 @@ def spent(step: NormalStep, at: datetime) -> Spent:
 
 def _places(step: NormalStep) -> list[Mapping[str, Any]]:
     usage = step.properties.get("usage")
-    nested = [cast("Mapping[str, Any]", usage)] if isinstance(usage, Mapping) else []
+    nested = [cast("Mapping[str, Any]", usage)] if isinstance(usage, dict) else []
     return [place for place in (*nested, step.properties, step.meta) if place]
 
 
