@@ -144,8 +144,13 @@ async def test_a_commit_of_another_process_is_noticed(sqlite: Database) -> None:
         here.publish("a", {"n": 1})
         assert await subscription.get(0.4) is None
         assert subscription._queue.empty()
+        # Who commits in this process says so by itself.
         async with sqlite.write() as session:
             await session.execute(text("INSERT INTO t VALUES (1)"))
+        assert await subscription.get(0.4) is None
+        assert subscription._queue.empty()
+        with closing(sqlite3.connect(str(sqlite.url.database))) as connection, connection:
+            connection.execute("INSERT INTO t VALUES (2)")
         await hint(subscription)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -157,6 +158,7 @@ async def _serve(settings: Settings, listener: Any, *, example: bool) -> None:
         ready = asyncio.ensure_future(server.ready.wait())
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
+        gc.enable()
         _announce(settings)
         loading = asyncio.ensure_future(_load_all(muster))
         showing = asyncio.ensure_future(_show_example(muster, password)) if example else None
@@ -171,6 +173,8 @@ async def _load_all(muster: Muster) -> None:
     """Import what nobody has asked for yet, a piece at a time, so that nobody waits later."""
     while muster.app.load():  # noqa: ASYNC110 - nothing is waited for: others get their turn
         await asyncio.sleep(0.01)
+    # What is here now stays: nobody is to look through it again.
+    gc.freeze()
 
 
 def _configured(muster: Muster) -> uvicorn.Config:

@@ -8,7 +8,6 @@ finished reply is.
 
 import asyncio
 import contextlib
-import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from muster.kernel.db.database import Database
 from muster.kernel.ids import new_id
@@ -74,8 +74,8 @@ class LiveBus:
     """Publish and subscribe by topic.
 
     On PostgreSQL messages reach every process by LISTEN/NOTIFY. On SQLite they stay in the process,
-    and commits of other processes are noticed by the database's data version and passed on as a
-    hint (a None message) to all subscribers.
+    and commits of other processes are noticed and passed on as a hint (a None message) to all
+    subscribers.
     """
 
     def __init__(self, database: Database) -> None:
@@ -142,22 +142,18 @@ class LiveBus:
     async def _watch_sqlite(self) -> None:
         while True:
             try:
-                path = str(self._database.url.database)
-                with contextlib.closing(sqlite3.connect(path)) as connection:
-                    await self._watch(connection)
-            except sqlite3.Error:
+                await self._watch()
+            except SQLAlchemyError:
                 logger.warning("live_bus_cannot_watch")
             await asyncio.sleep(_RECONNECT_S)
 
-    async def _watch(self, connection: sqlite3.Connection) -> None:
-        # A connection of its own that never begins a transaction: the data version tells whether
-        # any other connection, of whatever process, has committed since it was last asked.
+    async def _watch(self) -> None:
         seen: int | None = None
         while True:
-            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
-            if version != seen:
+            found = await self._database.commits_of_others()
+            if found != seen:
                 self.nudge()  # the first time too: whatever was committed while nobody watched
-            seen = version
+            seen = found
             await asyncio.sleep(_POLL_S)
 
     async def _connect(self) -> Any:

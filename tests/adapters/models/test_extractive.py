@@ -17,8 +17,7 @@ from muster.adapters.models.base import (
     ToolCall,
     ToolSpec,
 )
-from muster.adapters.models.extractive import ExtractiveModel
-from muster.adapters.models.extractive.model import pieces_of, reply_to
+from muster.adapters.models.extractive.model import ExtractiveModel, pieces_of, reply_to
 from tests.adapters.models.asking import LEAGUE, after, ask, calls
 from tests.adapters.models.document_desk import CALCULATOR, CURRENT_TIME, DESK, spec
 

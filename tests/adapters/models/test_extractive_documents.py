@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from muster.adapters.models.extractive import ExtractiveModel
+from muster.adapters.models.extractive.model import ExtractiveModel
 from tests.adapters.models.document_desk import DOCUMENTS, TOOLS, Loop, spec
 
 pytestmark = pytest.mark.anyio

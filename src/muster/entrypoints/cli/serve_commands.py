@@ -1,5 +1,6 @@
 """`muster serve` and `muster worker`: the processes that stay."""
 
+import gc
 from typing import Annotated
 
 import typer
@@ -38,6 +39,8 @@ def serve(
 
     Example: muster serve --host 127.0.0.1 --port 8000 --example
     """
+    # Nearly all that is made until the server answers stays: looking for garbage finds none.
+    gc.disable()
     from muster.entrypoints.serving import serve as start
 
     start(read_settings(host=host, port=port), example=example)

@@ -188,6 +188,17 @@ class Database:
             # lock file pins its release.
             return await driver._execute(self._transact_sqlite, driver._conn, work)  # noqa: SLF001
 
+    async def commits_of_others(self) -> int:
+        """Return a number that changes when another process has committed to the SQLite file.
+
+        Asked of the one connection that writes: its own commits do not count for it.
+        """
+        async with self._writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            rows = await driver.execute_fetchall("PRAGMA data_version")
+        return int(rows[0][0])
+
     def _transact_sqlite(self, raw: Any, work: Callable[[Connection], T]) -> T:
         if self._direct is None or self._direct[0] is not raw:
             engine = create_engine(

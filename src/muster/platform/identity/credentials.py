@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
@@ -11,7 +13,9 @@ from muster.kernel.db import Database
 from muster.kernel.settings import Settings
 from muster.platform.identity.models import ApiKey
 from muster.platform.identity.passwords import Passwords
-from muster.platform.identity.tokens import AccessTokens
+
+if TYPE_CHECKING:
+    from muster.platform.identity.access_tokens import AccessTokens
 
 _USE_IS_STALE_AFTER = timedelta(minutes=1)
 
@@ -52,5 +56,12 @@ class Credentials:
         self.auth = settings.auth
         self.registration = settings.registration_mode
         self.passwords = Passwords(settings.auth.password_min_length)
-        self.access_tokens = AccessTokens(master_key, settings.auth.access_minutes)
         self.key_usage = KeyUsage(database)
+        self._master_key = master_key
+
+    @cached_property
+    def access_tokens(self) -> "AccessTokens":
+        """Makes and reads access tokens; their library is loaded for the first one."""
+        from muster.platform.identity.access_tokens import AccessTokens
+
+        return AccessTokens(self._master_key, self.auth.access_minutes)

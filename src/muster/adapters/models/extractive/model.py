@@ -16,6 +16,7 @@ from muster.adapters.models.base import (
     ToolCall,
     Usage,
 )
+from muster.adapters.models.extractive import MODEL, PROVIDER
 from muster.adapters.models.extractive.answering import (
     answer,
     failure_notes,
@@ -32,8 +33,6 @@ from muster.adapters.models.extractive.structured import SchemaUnfillable, fill_
 from muster.adapters.models.extractive.summarising import summarise, wants_summary
 from muster.adapters.models.extractive.toolkinds import tool_of
 
-MODEL = "builtin/extractive"
-PROVIDER = "builtin"
 _CHARACTERS_A_TOKEN = 4
 _WORDS_A_PIECE = 4
 _THREAD_FROM = 20_000

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +18,6 @@ from muster.adapters.models import (
     published_price,
 )
 from muster.adapters.models.extractive import PROVIDER as BUILTIN
-from muster.adapters.models.extractive import ExtractiveModel
 from muster.domains.catalogue.models.errors import ModelDisabled, ModelNotReady
 from muster.domains.catalogue.models.listings import FRESH_S, PAUSE_S, Listings
 from muster.domains.catalogue.models.models import Model
@@ -94,9 +93,15 @@ class ModelCatalogue:
         self.environment = environment
         self._clients = {trusted: egress.client(trusted=trusted) for trusted in (True, False)}
         self.names = Names(environment, Listings(self._client_of))
-        self._builtin = ExtractiveModel()
         self._own = CachedByProject(database, version=VERSION, load=_own_models)
         self._chat = lru_cache(maxsize=_KEPT_CHATS)(self._build)
+
+    @cached_property
+    def _builtin(self) -> ChatModel:
+        # Many expressions to compile, which a start does not wait for.
+        from muster.adapters.models.extractive.model import ExtractiveModel
+
+        return ExtractiveModel()
 
     @property
     def profile(self) -> RuntimeProfile:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from muster.domains.control import incidents
 from muster.domains.control.gate import Action, Finding, IntendedStep, Outcome, arguments_hash
 from muster.domains.control.policies.compiled import CompiledPolicies, ProjectPolicies
-from muster.domains.control.policies.engine import NormalStep, PolicyResult, Verdict
+from muster.domains.control.policies.engine import NormalStep, PolicyResult
 from muster.domains.control.policies.judging import (
     counted,
     counts_for,
@@ -43,14 +43,14 @@ class PolicyCheck:
             return ()
         if policies.unreadable:
             return (_unreadable(policies),)
-        verdict, findings = await self._judged(step, policies)
-        if violated := _to_report(step, verdict):
-            await self._report(step, violated)
+        violated, findings = await self._judged(step, policies)
+        if reported := _to_report(step, violated):
+            await self._report(step, reported)
         return findings
 
     async def _judged(
         self, step: IntendedStep, policies: ProjectPolicies
-    ) -> tuple[Verdict, Sequence[Finding]]:
+    ) -> tuple[Sequence[PolicyResult], Sequence[Finding]]:
         intended = normal(step)
         compiled = policies.policies
         counts = await counted(self._memories.history, compiled, step.agent_id)
@@ -60,10 +60,11 @@ class PolicyCheck:
                     counts[query.key] += sum(map(counts_for(query), past.under_way.values()))
             context = context_of(step.agent_id, step.agent, task_id=step.run_id, counts=counts)
             verdict = judge_step(past, intended, context)
-            findings = _findings(step, verdict)
+            violated = verdict.violations
+            findings = _findings(step, violated)
             if all(finding.action not in {Action.ASK, Action.BLOCK} for finding in findings):
                 past.under_way[step.key] = intended
-        return verdict, findings
+        return violated, findings
 
     async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Forget that the step is under way: what came of it is in the journal."""
@@ -124,15 +125,15 @@ def target_of(arguments: Any) -> dict[str, Any] | None:
     return {"path": path, "host": path} if isinstance(path, str) else None
 
 
-def _findings(step: IntendedStep, verdict: Verdict) -> list[Finding]:
+def _findings(step: IntendedStep, violated: Sequence[PolicyResult]) -> list[Finding]:
     findings: list[Finding] = []
-    if blocking := only(verdict.results, "block"):
+    if blocking := only(violated, "block"):
         findings.append(
             _finding(Action.BLOCK, "policy_violation", f"Refused by {_by(blocking)}.", blocking)
         )
-    if asking := only(verdict.results, "require_approval"):
+    if asking := only(violated, "require_approval"):
         findings.append(_asked(step, asking))
-    if warning := only(verdict.results, "warn"):
+    if warning := only(violated, "warn"):
         findings.append(
             _finding(Action.WARN, "policy_violation", f"Warned of by {_by(warning)}.", warning)
         )
@@ -159,10 +160,10 @@ def _asked(step: IntendedStep, asking: Sequence[PolicyResult]) -> Finding:
 _APPROVED = "policy_approved"
 
 
-def _to_report(step: IntendedStep, verdict: Verdict) -> list[PolicyResult]:
-    """Return what was violated, without what a person was asked about already."""
+def _to_report(step: IntendedStep, violated: Sequence[PolicyResult]) -> list[PolicyResult]:
+    """Return what is an incident, without what a person was asked about already."""
     asked = step.approval is not None
-    return [r for r in verdict.violations if not (asked and r.enforcement == "require_approval")]
+    return [r for r in violated if not (asked and r.enforcement == "require_approval")]
 
 
 def _finding(action: Action, code: str, message: str, results: Sequence[PolicyResult]) -> Finding:

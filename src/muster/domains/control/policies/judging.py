@@ -120,6 +120,6 @@ def _violation(result: PolicyResult, facts: Mapping[str, Any], *, observed: bool
     )
 
 
-def only(results: Iterable[PolicyResult], enforcement: str) -> list[PolicyResult]:
-    """Return the violated policies that do this."""
-    return [r for r in results if r.violated and r.enforcement == enforcement]
+def only(violated: Iterable[PolicyResult], enforcement: str) -> list[PolicyResult]:
+    """Return those of the violated policies that do this."""
+    return [result for result in violated if result.enforcement == enforcement]

@@ -1,9 +1,11 @@
 """How rules read fields: of a step, of an agent's profile, and inside properties."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+from muster.domains.control.policies.engine.errors import Unjudgeable
 from muster.domains.control.policies.engine.vocabulary import NormalStep
 
 MISSING = object()
@@ -70,6 +72,18 @@ def number(value: Any) -> float | None:
 def text(value: Any) -> str:
     """Return what a pattern is matched against: nothing for a missing or empty value."""
     return "" if value is MISSING or not value else str(value)
+
+
+def text_of_values(value: Any) -> str:
+    """Return the JSON of an input's values, without the names they are given under."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[str, Any]", value).values())
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unjudgeable("the input is no JSON value") from error
 
 
 _PARTS = frozenset({"properties", "input", "output", "meta"})

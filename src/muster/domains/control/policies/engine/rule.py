@@ -11,7 +11,7 @@ from muster.domains.control.policies.engine.context import (
     Schema,
     Scope,
 )
-from muster.domains.control.policies.engine.fields import of_profile, of_step
+from muster.domains.control.policies.engine.fields import of_profile, of_step, text_of_values
 from muster.domains.control.policies.engine.matching import Matcher, filter_text, verbs_of
 from muster.domains.control.policies.engine.memory import Binder, TaskMemory
 from muster.domains.control.policies.engine.vocabulary import NormalStep
@@ -44,7 +44,7 @@ class Param:
 class Moment:
     """What is judged: a step or an agent's profile, in its context and with its past."""
 
-    __slots__ = ("context", "memory", "profile", "scope", "step")
+    __slots__ = ("_input_text", "context", "memory", "profile", "scope", "step")
 
     def __init__(
         self,
@@ -56,6 +56,14 @@ class Moment:
     ) -> None:
         self.scope, self.step, self.profile = scope, step, profile
         self.memory, self.context = memory, context
+        self._input_text: str | None = None
+
+    @property
+    def input_text(self) -> str:
+        """The values of the step's input as text, made once for all policies that search it."""
+        if self._input_text is None:
+            self._input_text = text_of_values(self.step.input)
+        return self._input_text
 
     def read(self, path: str) -> Any:
         """Read a field of the profile or of the step, or `MISSING`."""

@@ -95,10 +95,10 @@ def _path_within_root(setup: Setup) -> Judgement:
 
     def judge(moment: Moment) -> Details | None:
         step, root = moment.step, moment.context.project_root
-        if verbs is not None and step.verb not in verbs and step.kind not in VERBLESS:
+        if not root or (verbs is not None and step.verb not in verbs and step.kind not in VERBLESS):
             return None
         found = moment.read(path)
-        if not root or not isinstance(found, str) or is_within(found, root):
+        if not isinstance(found, str) or is_within(found, root):
             return None
         return violation(f"{path} lies outside of the project", path=found)
 

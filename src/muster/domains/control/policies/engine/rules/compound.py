@@ -21,9 +21,13 @@ def _combined(message: str, passes: Callable[[Sequence[bool]], bool]) -> Callabl
         conditions = [(item["rule_type"], setup.condition(item)) for item in raw]
 
         def judge(moment: Moment) -> Details | None:
-            results = [_result(name, condition, moment) for name, condition in conditions]
-            if passes([result["passed"] for result in results]):
+            found = [_details(condition, moment) for _, condition in conditions]
+            if passes([details is None for details in found]):
                 return None
+            results = [
+                {"rule_type": name, "passed": details is None, "violation_details": details}
+                for (name, _), details in zip(conditions, found, strict=True)
+            ]
             return violation(message, conditions=results)
 
         return Judgement(judge)
@@ -31,11 +35,9 @@ def _combined(message: str, passes: Callable[[Sequence[bool]], bool]) -> Callabl
     return compile_rule
 
 
-def _result(name: str, condition: Judgement, moment: Moment) -> dict[str, Any]:
-    kinds = condition.kinds
-    is_judged = kinds is None or moment.step.kind in kinds
-    details = condition.judge(moment) if is_judged else None
-    return {"rule_type": name, "passed": details is None, "violation_details": details}
+def _details(condition: Judgement, moment: Moment) -> Details | None:
+    is_judged = condition.kinds is None or moment.step.kind in condition.kinds
+    return condition.judge(moment) if is_judged else None
 
 
 _CONDITIONS = Param(

@@ -1,13 +1,10 @@
 """Rules about where a step reaches and what it carries."""
 
-import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from muster.domains.control.policies.engine.context import Details
-from muster.domains.control.policies.engine.errors import Unjudgeable
 from muster.domains.control.policies.engine.fields import MISSING, inside
 from muster.domains.control.policies.engine.regex import compile_pattern
 from muster.domains.control.policies.engine.rule import (
@@ -62,7 +59,7 @@ def _pii_in_request(setup: Setup) -> Judgement:
     patterns = [compile_pattern(source, strict=setup.is_third) for source in sources]
 
     def judge(moment: Moment) -> Details | None:
-        content = _as_text(moment.step.input)
+        content = moment.input_text
         for index, pattern in enumerate(patterns):
             if pattern.matches(content):
                 # Not what was found: it would carry the personal data on.
@@ -70,18 +67,6 @@ def _pii_in_request(setup: Setup) -> Judgement:
         return None
 
     return Judgement(judge)
-
-
-def _as_text(value: Any) -> str:
-    """Return the JSON of the input's values, without the names they are given under."""
-    if value is None:
-        return ""
-    if isinstance(value, Mapping):
-        value = list(cast("Mapping[str, Any]", value).values())
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Unjudgeable("the input is no JSON value") from error
 
 
 RULES = (
