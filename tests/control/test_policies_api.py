@@ -232,8 +232,8 @@ async def test_a_manifest_with_one_fault_makes_nothing(people: People) -> None:
     for text, field, line in (
         (MANIFEST.replace("critical", "severe"), "policies[1].severity", "(line 14)"),
         (MANIFEST.replace("house-rules", "h" * 256), "name", "255"),
-        (MANIFEST.replace("name: Once", 'name: "a\\0"'), "policies[1].name", "NUL"),
-        (MANIFEST.replace("purpose", '"a\\0"'), "policies[0].params", "NUL"),
+        (MANIFEST.replace("name: Once", 'name: "a\\0"'), "manifest", "NUL"),
+        (MANIFEST.replace("purpose", '"a\\0"'), "manifest", "NUL"),
         ("{", "manifest", "line"),
     ):
         answer = await people.editor.post("/policies/import", json=_file(text))

@@ -212,7 +212,7 @@ async def test_who_may(people: People) -> None:
     ("body", "text"),
     [
         ({"definition": "nodes: ["}, "line 2, column 1"),
-        ({"definition": "a: &x [1]\nb: *x"}, "line 2, column 4: aliases"),
+        ({"definition": "a: &x [1]\nb: *x"}, "line 2, column 4: Aliases"),
         ({"definition": "nodes:\n- name: a\n  type: llm\n  prompt: [1]"}, "nodes.0.prompt"),
         ({"definition": {"nodes": 5}}, "nodes: must be a list"),
         ({"definition": {"steps": [{"order": "x"}]}}, "steps.0.order"),

@@ -17,8 +17,9 @@ from muster.domains.work.crews.shaping import (
     name_of,
     task_values,
 )
-from muster.domains.work.crews.sources import Path, Read, Source, SourceBroken, read_source
+from muster.domains.work.crews.sources import Source, SourceBroken, read_source
 from muster.domains.work.plans import CrewMember, CrewSpec, Process, TaskSpec
+from muster.kernel.documents import Document, Path
 
 AGENTS, TASKS = "agents_yaml", "tasks_yaml"
 MAX_AGENTS, MAX_TASKS = 100, 500
@@ -134,7 +135,7 @@ class _Entry:
     key: str
     path: Path
     value: Any
-    read: Read
+    read: Document
 
     def fault(self, message: str, path: Path = (), *, warning: bool = False) -> Fault:
         place = self.read.place((*self.path, *path))
@@ -181,7 +182,7 @@ def _entries(source: str, kind: str, given: Source, most: int, found: Definition
     return entries
 
 
-def _note_places(found: Definitions, kind: str, read: Read, keys: Mapping[Path, str]) -> None:
+def _note_places(found: Definitions, kind: str, read: Document, keys: Mapping[Path, str]) -> None:
     depths = {len(path) for path in keys}
     for place, (line, _) in read.places.items():
         for depth in depths:
@@ -222,7 +223,7 @@ def _key_of(item: Any, otherwise: str) -> str:
     return otherwise
 
 
-def _misshapen(source: str, kind: str, read: Read, value: Any) -> Fault:
+def _misshapen(source: str, kind: str, read: Document, value: Any) -> Fault:
     line, column = read.place(()) or (None, None)
     text = (
         f"It must be a mapping of keys to {kind}, or a list of {kind}; it is only "

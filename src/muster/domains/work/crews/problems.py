@@ -11,8 +11,8 @@ from muster.domains.catalogue.agents import placeholders_of
 from muster.domains.work.crews.cycles import cycles_in
 from muster.domains.work.crews.faults import Fault, Severity
 from muster.domains.work.crews.known import Known
-from muster.domains.work.crews.sources import Path
 from muster.domains.work.plans import CrewMember, CrewSpec, ExpressionInvalid, TaskSpec, names_of
+from muster.kernel.documents import Path
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\})")
 _MOST = 200

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import yaml
@@ -11,11 +11,12 @@ from muster.domains.control.policies.engine.context import Schema
 from muster.domains.control.policies.engine.errors import PolicyInvalid, Problem
 from muster.domains.control.policies.engine.policy import Policy, read_policy, read_schema
 from muster.domains.control.policies.engine.rules import RULES
+from muster.kernel.documents import Document, DocumentBroken, read_document
 
-MAX_MANIFEST_CHARS: Final = 1_000_000
 MAX_POLICIES: Final = 1_000
-_MAX_NESTING: Final = 50
 _LICENCE = re.compile(r"#\s*SPDX-License-Identifier:\s*(\S+)\s*\n")
+_PART = re.compile(r"[^.\[\]]+")
+"""One step of a path such as `policies[2].params.field`."""
 _FIELDS = frozenset({"name", "description", "version", "schema", "policies"})
 
 
@@ -36,12 +37,11 @@ def load_manifest(text: str) -> Manifest:
     Both generations' spellings are understood. `schema: "3"` in the manifest or in a policy
     gives rules the meaning of the third; a policy's id is its position unless it has one.
     """
-    if len(text) > MAX_MANIFEST_CHARS:
-        raise PolicyInvalid([Problem("", f"has more than {MAX_MANIFEST_CHARS} characters")])
-    document, lines, problems = _parse(text)
-    manifest = None if problems else _read(document, problems)
+    document = _parse(text)
+    problems: list[Problem] = []
+    manifest = _read(document.value, problems)
     if manifest is None or problems:
-        raise PolicyInvalid([_located(problem, lines) for problem in problems])
+        raise PolicyInvalid([_located(problem, document) for problem in problems])
     licence = _LICENCE.match(text)
     return replace(manifest, licence=licence[1] if licence else None)
 
@@ -112,62 +112,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-@dataclass(slots=True)
-class _Tree:
-    """Builds the document from YAML nodes, with the line of each path."""
-
-    lines: dict[str, int] = field(default_factory=dict[str, int])
-    problems: list[Problem] = field(default_factory=list[Problem])
-    scalars: yaml.SafeLoader = field(default_factory=lambda: yaml.SafeLoader(""))
-
-    def build(self, node: yaml.Node, path: str) -> Any:
-        self.lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, f"{path}[{i}]") for i, item in enumerate(node.value)]
-        try:
-            return self.scalars.construct_object(node)  # pyright: ignore[reportUnknownMemberType]
-        except (yaml.YAMLError, ValueError):
-            self.problems.append(Problem(path, "is no value that a manifest can hold"))
-            return None
-
-    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
-        built: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-            at = f"{path}.{key}" if path else key
-            if key in built or key in {"?", "<<"}:
-                self.lines[at] = key_node.start_mark.line + 1
-                message = "is given twice" if key in built else "must be a plain name"
-                self.problems.append(Problem(at, message))
-                continue
-            built[key] = self.build(value_node, at)
-            self.lines[at] = key_node.start_mark.line + 1
-        return built
-
-
-def _parse(text: str) -> tuple[Any, dict[str, int], list[Problem]]:
+def _parse(text: str) -> Document:
     try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            starts = isinstance(event, yaml.CollectionStartEvent)
-            depth += starts - isinstance(event, yaml.CollectionEndEvent)
-            line = event.start_mark.line + 1 if event.start_mark else None
-            if isinstance(event, yaml.AliasEvent):
-                return None, {}, [Problem("", "aliases are not read", line)]
-            if depth > _MAX_NESTING:
-                return None, {}, [Problem("", f"is nested more than {_MAX_NESTING} deep", line)]
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "it cannot be read"
-        return None, {}, [Problem("", f"is no YAML: {reason}", mark.line + 1 if mark else None)]
-    if node is None:
-        return None, {}, [Problem("", "is empty")]
-    tree = _Tree()
-    document = tree.build(node, "")
-    return document, tree.lines, tree.problems
+        document = read_document(text)
+    except DocumentBroken as error:
+        raise PolicyInvalid([Problem("", error.message, error.line)]) from None
+    if document.value is None:
+        raise PolicyInvalid([Problem("", "is empty")])
+    return document
 
 
 def _read(document: Any, problems: list[Problem]) -> Manifest | None:
@@ -219,11 +171,9 @@ def _policies(raw: Any, schema: Schema, problems: list[Problem]) -> list[Policy]
     return found
 
 
-def _located(problem: Problem, lines: Mapping[str, int]) -> Problem:
+def _located(problem: Problem, document: Document) -> Problem:
     """Add the line of the nearest place that is written in the file."""
-    path = problem.path
-    while problem.line is None and path:
-        if path in lines:
-            return replace(problem, line=lines[path])
-        path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    return problem
+    path = tuple(_PART.findall(problem.path))
+    while path and path not in document.places:
+        path = path[:-1]
+    return replace(problem, line=document.places[path][0]) if path else problem
