@@ -83,6 +83,8 @@ async def test_it_is_in_the_lists(people: People) -> None:
     assert {log["kind"] for log in logs["items"]} == {"task.start", "step.model", "task.end"}
     costs = await get(people, "/cost/by-agent")
     assert [(row["agent_id"], row["cost"]) for row in costs["agents"]] == [(run["agent_id"], 0.25)]
+    costs = await get(people, "/cost/by-provider")
+    assert [(row["provider"], row["cost"]) for row in costs["providers"]] == [("openai", 0.25)]
 
 
 async def test_its_costs_are_in_the_budgets(people: People) -> None:

@@ -125,6 +125,8 @@ async def _model_words(row: StepRow, blobs: LocalBlobStore) -> str:
 
 
 def _said(reply: Any) -> str:
+    if reply is None:
+        return "was asked"
     # Agents that run elsewhere log answers of any shape.
     if not isinstance(reply, dict) or "content" not in reply:
         return f"answers: {_excerpt(reply)}"

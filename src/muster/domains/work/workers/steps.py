@@ -21,8 +21,10 @@ def outcome(task_id: str, body: TaskResult) -> list[LoggedStep]:
     if body.usage is None:
         return [end]
     usage = body.usage.model_dump(exclude_none=True)
-    model = usage.pop("model", None)
-    properties = {"usage": usage} | ({"model": model} if model else {})
+    model: str = usage.pop("model", "")
+    provider, _, name = model.rpartition("/")
+    named = {"provider": provider, "model": name}
+    properties = {"usage": usage, **{key: value for key, value in named.items() if value}}
     return [_step("step.model", task_id, model or "Models", properties=properties), end]
 
 
