@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 from coverage import Coverage
 from pydantic import SecretStr
@@ -48,6 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_configure() -> None:
     statements.share()
+    # A busy machine is no fault.
+    slowly = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("muster", deadline=None, suppress_health_check=slowly)
+    hypothesis.settings.load_profile("muster")
 
 
 def pytest_collection_finish() -> None:
