@@ -274,8 +274,9 @@ async def test_a_fault_in_the_middle_of_an_answer_breaks_it_off() -> None:
     app = make_app(None, "")  # type: ignore[arg-type]
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://muster.test") as client:
-        with pytest.raises(RuntimeError, match="hunter2"):
+        with pytest.raises(RuntimeError, match="response already started") as broken:
             await client.get("/api/v1/things/broken/stream")
+    assert "hunter2" in str(broken.value.__cause__), "the log is to tell what it was"
 
 
 # --- in the document --------------------------------------------------------------------------
