@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from muster.kernel.db.database import Database
 from muster.kernel.ids import new_id
@@ -74,8 +75,8 @@ class LiveBus:
     """Publish and subscribe by topic.
 
     On PostgreSQL messages reach every process by LISTEN/NOTIFY. On SQLite they stay in the process,
-    and commits of other processes are noticed by the database's data version and passed on as a
-    hint (a None message) to all subscribers.
+    and commits of other processes, but not its own, are noticed by the database's data version and
+    passed on as a hint (a None message) to all subscribers.
     """
 
     def __init__(self, database: Database) -> None:
@@ -140,21 +141,15 @@ class LiveBus:
             subscription.put(message)
 
     async def _watch_sqlite(self) -> None:
-        while True:
-            try:
-                path = str(self._database.url.database)
-                with contextlib.closing(sqlite3.connect(path)) as connection:
-                    await self._watch(connection)
-            except sqlite3.Error:
-                logger.warning("live_bus_cannot_watch")
-            await asyncio.sleep(_RECONNECT_S)
-
-    async def _watch(self, connection: sqlite3.Connection) -> None:
-        # A connection of its own that never begins a transaction: the data version tells whether
-        # any other connection, of whatever process, has committed since it was last asked.
         seen: int | None = None
         while True:
-            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            try:
+                version = await self._database.version_of_others()
+            except (sqlite3.Error, SQLAlchemyError):
+                logger.warning("live_bus_cannot_watch")
+                seen = None
+                await asyncio.sleep(_RECONNECT_S)
+                continue
             if version != seen:
                 self.nudge()  # the first time too: whatever was committed while nobody watched
             seen = version

@@ -202,6 +202,18 @@ class Database:
         with self._direct[1].begin() as connection:
             return work(connection)
 
+    async def version_of_others(self) -> int:
+        """Return a number that changes when somebody else has committed to the SQLite file.
+
+        The writer is asked: to its connection, what it has committed itself is no change.
+        """
+        async with self._writer.connect() as connection:
+            raw = await connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            # In the thread of the loop, as it takes microseconds; see `transact` for the name.
+            row = driver._conn.execute("PRAGMA data_version").fetchone()  # noqa: SLF001
+        return int(row[0])
+
     async def dispose(self) -> None:
         """Close every connection."""
         if self._peeker is not None:
