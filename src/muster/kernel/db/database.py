@@ -34,6 +34,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from muster.kernel.db.peeking import Peeked, Peeker
 from muster.kernel.db.sqlite_driver import sqlite_driver
@@ -181,9 +182,7 @@ class Database:
         if not self.is_sqlite:
             async with self._writer.begin() as connection:
                 return await connection.run_sync(work)
-        async with self._writer.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
+        async with self._sqlite_writer() as driver:
             # Not public in aiosqlite, which has no other way to run a function in its thread; the
             # lock file pins its release.
             return await driver._execute(self._transact_sqlite, driver._conn, work)  # noqa: SLF001
@@ -207,12 +206,19 @@ class Database:
 
         The writer is asked: to its connection, what it has committed itself is no change.
         """
-        async with self._writer.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
+        async with self._sqlite_writer() as driver:
             # In the thread of the loop, as it takes microseconds; see `transact` for the name.
             row = driver._conn.execute("PRAGMA data_version").fetchone()  # noqa: SLF001
         return int(row[0])
+
+    @asynccontextmanager
+    async def _sqlite_writer(self) -> AsyncGenerator[Any]:
+        """Yield aiosqlite's connection of the one writer, when it is its turn."""
+        pooled = await self._writer.raw_connection()
+        try:
+            yield pooled.driver_connection
+        finally:
+            await greenlet_spawn(pooled.close)
 
     async def dispose(self) -> None:
         """Close every connection."""
