@@ -8,6 +8,7 @@ finished reply is.
 
 import asyncio
 import contextlib
+import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -143,7 +144,7 @@ class LiveBus:
         while True:
             try:
                 await self._watch()
-            except SQLAlchemyError:
+            except (sqlite3.Error, SQLAlchemyError):
                 logger.warning("live_bus_cannot_watch")
             await asyncio.sleep(_RECONNECT_S)
 

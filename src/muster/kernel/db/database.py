@@ -34,6 +34,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from muster.kernel.db.peeking import Peeked, Peeker
 from muster.kernel.db.sqlite_driver import sqlite_driver
@@ -181,23 +182,10 @@ class Database:
         if not self.is_sqlite:
             async with self._writer.begin() as connection:
                 return await connection.run_sync(work)
-        async with self._writer.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
+        async with self._sqlite_writer() as driver:
             # Not public in aiosqlite, which has no other way to run a function in its thread; the
             # lock file pins its release.
             return await driver._execute(self._transact_sqlite, driver._conn, work)  # noqa: SLF001
-
-    async def commits_of_others(self) -> int:
-        """Return a number that changes when another process has committed to the SQLite file.
-
-        Asked of the one connection that writes: its own commits do not count for it.
-        """
-        async with self._writer.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
-            rows = await driver.execute_fetchall("PRAGMA data_version")
-        return int(rows[0][0])
 
     def _transact_sqlite(self, raw: Any, work: Callable[[Connection], T]) -> T:
         if self._direct is None or self._direct[0] is not raw:
@@ -212,6 +200,25 @@ class Database:
             self._direct = (raw, engine)
         with self._direct[1].begin() as connection:
             return work(connection)
+
+    async def commits_of_others(self) -> int:
+        """Return a number that changes when another process has committed to the SQLite file.
+
+        The writer is asked: to its connection, what it has committed itself is no change.
+        """
+        async with self._sqlite_writer() as driver:
+            # In the thread of the loop, as it takes microseconds; see `transact` for the name.
+            row = driver._conn.execute("PRAGMA data_version").fetchone()  # noqa: SLF001
+        return int(row[0])
+
+    @asynccontextmanager
+    async def _sqlite_writer(self) -> AsyncGenerator[Any]:
+        """Yield aiosqlite's connection of the one writer, when it is its turn."""
+        pooled = await self._writer.raw_connection()
+        try:
+            yield pooled.driver_connection
+        finally:
+            await greenlet_spawn(pooled.close)
 
     async def dispose(self) -> None:
         """Close every connection."""
