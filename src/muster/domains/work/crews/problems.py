@@ -1,9 +1,7 @@
 """What keeps a crew from running as it is meant, with places and what was probably meant."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from pydantic import BaseModel
 
@@ -13,8 +11,9 @@ from muster.domains.work.crews.faults import Fault, Severity
 from muster.domains.work.crews.known import Known
 from muster.domains.work.plans import CrewMember, CrewSpec, ExpressionInvalid, TaskSpec, names_of
 from muster.kernel.documents import Path
+from muster.kernel.nearest import nearest
+from muster.kernel.placeholders import placeholders_in
 
-_PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\})")
 _MOST = 200
 _MOST_UNFILLED = 20
 
@@ -152,9 +151,8 @@ class _Examination:
                 yield self._problem((*path, field), fault)
         if task.llm_guardrail and task.llm_guardrail.llm_model:
             yield from self._model((*path, "llm_guardrail"), task.llm_guardrail.llm_model)
-        texts = (task.description, task.instructions, task.expected_output)
-        named = [name for text in texts if text for name in _PLACEHOLDER.findall(text)]
-        yield from self._unfilled(path, dict.fromkeys(named), self._spec.inputs)
+        named = placeholders_in(task.description, task.instructions, task.expected_output)
+        yield from self._unfilled(path, named, self._spec.inputs)
 
     def _context(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
         path = ("tasks", self._keys[position], "context")
@@ -165,7 +163,7 @@ class _Examination:
                 yield self._problem(
                     path,
                     f"The crew has no task {name[:100]!r}.",
-                    _nearest(name, self._keys + [t.name for t in self._spec.tasks if t.name]),
+                    nearest(name, self._keys + [t.name for t in self._spec.tasks if t.name]),
                 )
             elif self._spec.process == "sequential" and self._keys.index(name) > position:
                 text = (
@@ -192,13 +190,13 @@ class _Examination:
         if path[0] == "agents":
             names = []
         text = f"Neither the crew nor the project has an agent {reference[:100]!r}."
-        yield self._problem(path, text, _nearest(reference, [*names, *self._known.agents]))
+        yield self._problem(path, text, nearest(reference, [*names, *self._known.agents]))
 
     def _model(self, path: Path, reference: str) -> Iterator[CrewProblem]:
         if reference not in self._known.models:
             text = self._known.model_faults.get(reference)
             text = text or f"No model is called {reference[:100]!r}."
-            yield self._problem(path, text, _nearest(reference, self._known.models))
+            yield self._problem(path, text, nearest(reference, self._known.models))
 
     def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[CrewProblem]:
         path = (*owner, "tools")
@@ -206,7 +204,7 @@ class _Examination:
             fault = self._known.tool_faults.get((".".join(owner), name))
             if name not in self._known.tools:
                 text = fault or f"No tool is called {name[:100]!r}."
-                yield self._problem(path, text, _nearest(name, self._known.tools))
+                yield self._problem(path, text, nearest(name, self._known.tools))
             elif fault:
                 yield self._problem(path, fault)
 
@@ -215,7 +213,7 @@ class _Examination:
     ) -> Iterator[CrewProblem]:
         for name in [name for name in names if name not in given][:_MOST_UNFILLED]:
             text = f"Nothing fills {{{name}}} yet; give the run an input of this name."
-            yield self._problem(path, text, _nearest(name, given), severity="warning")
+            yield self._problem(path, text, nearest(name, given), severity="warning")
 
     def _twice(
         self, kind: str, keys: Sequence[str], names: Sequence[str | None]
@@ -250,13 +248,6 @@ class _Examination:
 
 def _name_of(member: CrewMember) -> str | None:
     return member.definition.name if member.definition else None
-
-
-def _nearest(name: str, names: Collection[str]) -> str | None:
-    # Sorted: of two that differ in case only it is always the same one.
-    by_folded = {other.casefold(): other for other in sorted(names) if other != name}
-    found = get_close_matches(name.casefold()[:100], by_folded, n=1)
-    return by_folded[found[0]] if found else None
 
 
 def _unreadable(expression: str) -> str | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from muster.domains.work.journal import Run, RunStatus
 from muster.domains.work.plans.tasks import TaskSpec
-from muster.domains.work.runs import NewRun, Segment, fill, run_child
+from muster.domains.work.runs import NewRun, Segment, run_child
+from muster.kernel.placeholders import fill
 
 _TAKEN_UP_AGAIN = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED, RunStatus.FAILED})
 """A child that did not come to its end goes on where it was when its plan is taken up again."""

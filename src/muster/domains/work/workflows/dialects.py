@@ -1,11 +1,11 @@
 """Rules that only one notation has: those of documents, and those of actions."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, cast
 
 from muster.domains.work.workflows.notations import Read
 from muster.domains.work.workflows.problems import Problem
+from muster.kernel.nearest import nearest
 
 _SHOWN = 100
 
@@ -56,8 +56,7 @@ def _of_actions(read: Read) -> Iterator[Problem]:
         for where, name in _used(path, action):
             if name.partition(".")[0] not in made:
                 text = f"No action before this one makes the variable {name[:_SHOWN]!r}."
-                near = get_close_matches(name[:_SHOWN], sorted(made), n=1)
-                yield _problem(read, where, text, suggestion=near[0] if near else None)
+                yield _problem(read, where, text, suggestion=nearest(name, made))
         for part in ("variables", "output_variables"):
             for where, variable in _listed(action.get(part), f"{path}.{part}"):
                 name = str(variable.get("name") or "")

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import islice
 from typing import get_args
 
@@ -14,6 +13,7 @@ from muster.domains.work.workflows.notations.chaining import targets_of
 from muster.domains.work.workflows.problems import Known, Problem
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
+from muster.kernel.nearest import nearest
 
 RETRIEVAL = "retrieval"
 _TYPES: tuple[str, ...] = get_args(NodeType)
@@ -88,7 +88,7 @@ class _Validation:
             yield Problem(
                 f"{path}.type",
                 f"There is no type {_shown(node.type)} of nodes; there are {', '.join(_TYPES)}.",
-                suggestion=_nearest(node.type, _TYPES),
+                suggestion=nearest(node.type, _TYPES),
             )
         else:
             for need in needs_of(node, in_graph=self._spec.mode == "graph"):
@@ -102,7 +102,7 @@ class _Validation:
                 yield Problem(
                     f"{path}.{where}",
                     f"There is no node {_shown(name)}.",
-                    suggestion=_nearest(name, self._names),
+                    suggestion=nearest(name, self._names),
                 )
 
     def _references(self, path: str, node: NodeSpec) -> Iterator[Problem]:
@@ -112,7 +112,7 @@ class _Validation:
             if reason is None and (names is None or reference in names):
                 continue
             text = reason or f"There is no {kind} {_shown(reference)} in the project."
-            near = _nearest(reference, [name for name in names or () if name != reference])
+            near = nearest(reference, [name for name in names or () if name != reference])
             yield Problem(f"{path}.{where}", text, suggestion=near)
 
     def _parallel(self, path: str, node: NodeSpec) -> Iterator[Problem]:
@@ -196,11 +196,3 @@ class _Validation:
 
 def _shown(name: str) -> str:
     return repr(name[:_SHOWN])
-
-
-def _nearest(wanted: str, names: Collection[str]) -> str | None:
-    if len(wanted) > _SHOWN:
-        return None
-    by_lower = {name.lower(): name for name in sorted(names)[:2_000] if len(name) <= _SHOWN}
-    found = get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
