@@ -2,14 +2,21 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-from pydantic import BaseModel
+from dataclasses import replace
 
 from muster.domains.catalogue.agents import placeholders_of
 from muster.domains.work.crews.cycles import cycles_in
-from muster.domains.work.crews.faults import Fault, Severity
+from muster.domains.work.crews.faults import Fault
 from muster.domains.work.crews.known import Known
-from muster.domains.work.plans import CrewMember, CrewSpec, ExpressionInvalid, TaskSpec, names_of
+from muster.domains.work.plans import (
+    CrewMember,
+    CrewSpec,
+    ExpressionInvalid,
+    PlanProblem,
+    Severity,
+    TaskSpec,
+    names_of,
+)
 from muster.kernel.documents import Path
 from muster.kernel.nearest import nearest
 from muster.kernel.placeholders import placeholders_in
@@ -18,19 +25,9 @@ _MOST = 200
 _MOST_UNFILLED = 20
 
 
-class CrewProblem(BaseModel):
-    """One thing that is wrong with a crew. One with an error cannot run."""
-
-    path: str
-    message: str
-    line: int | None = None
-    suggestion: str | None = None
-    severity: Severity = "error"
-
-
 def problems_of(
     spec: CrewSpec, known: Known, *, places: Mapping[Path, int] | None = None
-) -> list[CrewProblem]:
+) -> list[PlanProblem]:
     """Return what is wrong with a crew, in its order; errors and warnings.
 
     Args:
@@ -38,7 +35,7 @@ def problems_of(
         known: What there is in the project.
         places: Lines of its parts, by path; for the problems to tell.
     """
-    found: list[CrewProblem] = []
+    found: list[PlanProblem] = []
     warnings = 0
     for problem in _Examination(spec, known, places or {}).all():
         if problem.severity == "warning":
@@ -51,9 +48,9 @@ def problems_of(
     return found
 
 
-def of_fault(fault: Fault) -> CrewProblem:
+def of_fault(fault: Fault) -> PlanProblem:
     """Return what could not be read, as a problem of the crew."""
-    return CrewProblem(
+    return PlanProblem(
         path=fault.field, message=fault.message, line=fault.line, severity=fault.severity
     )
 
@@ -66,7 +63,7 @@ class _Examination:
         self._members = [member.key for member in spec.agents]
         self._keys = [task.key or "" for task in spec.tasks]
 
-    def all(self) -> Iterator[CrewProblem]:
+    def all(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if not spec.tasks:
             yield self._problem(("tasks",), "The crew has no tasks; add one to tasks_yaml.")
@@ -82,7 +79,7 @@ class _Examination:
             yield from self._task(position, task)
         yield from self._cycles()
 
-    def _model_of_crew(self) -> Iterator[CrewProblem]:
+    def _model_of_crew(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if not spec.model:
             return
@@ -91,9 +88,9 @@ class _Examination:
             member.definition and not member.definition.llm for member in spec.agents
         )
         for problem in self._model(("model",), spec.model):
-            yield problem if needed else problem.model_copy(update={"severity": "warning"})
+            yield problem if needed else replace(problem, severity="warning")
 
-    def _manager(self) -> Iterator[CrewProblem]:
+    def _manager(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if spec.process != "hierarchical":
             return
@@ -110,7 +107,7 @@ class _Examination:
             )
             yield self._problem(("manager_llm",), text, severity="warning")
 
-    def _member(self, member: CrewMember) -> Iterator[CrewProblem]:
+    def _member(self, member: CrewMember) -> Iterator[PlanProblem]:
         path = ("agents", member.key)
         definition = member.definition
         if definition is None:
@@ -130,7 +127,7 @@ class _Examination:
         given = {*self._spec.inputs, *definition.inputs}
         yield from self._unfilled(path, placeholders_of(definition), given)
 
-    def _task(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
+    def _task(self, position: int, task: TaskSpec) -> Iterator[PlanProblem]:
         path = ("tasks", self._keys[position])
         if not task.description.strip():
             text = (
@@ -154,7 +151,7 @@ class _Examination:
         named = placeholders_in(task.description, task.instructions, task.expected_output)
         yield from self._unfilled(path, named, self._spec.inputs)
 
-    def _context(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
+    def _context(self, position: int, task: TaskSpec) -> Iterator[PlanProblem]:
         path = ("tasks", self._keys[position], "context")
         for name in task.context:
             if name == self._keys[position]:
@@ -172,7 +169,7 @@ class _Examination:
                 )
                 yield self._problem(path, text)
 
-    def _cycles(self) -> Iterator[CrewProblem]:
+    def _cycles(self) -> Iterator[PlanProblem]:
         needs = {
             key: [name for name in task.context if name != key and name in self._keys]
             for key, task in zip(self._keys, self._spec.tasks, strict=True)
@@ -181,7 +178,7 @@ class _Examination:
             text = f"The tasks wait for each other: {' → '.join([*cycle, cycle[0]])[:300]}."
             yield self._problem(("tasks", cycle[0], "context"), text)
 
-    def _agent(self, path: Path, reference: str) -> Iterator[CrewProblem]:
+    def _agent(self, path: Path, reference: str) -> Iterator[PlanProblem]:
         if reference in self._known.agents:
             if fault := self._known.agent_faults.get(reference):
                 yield self._problem(path, fault)
@@ -192,13 +189,13 @@ class _Examination:
         text = f"Neither the crew nor the project has an agent {reference[:100]!r}."
         yield self._problem(path, text, nearest(reference, [*names, *self._known.agents]))
 
-    def _model(self, path: Path, reference: str) -> Iterator[CrewProblem]:
+    def _model(self, path: Path, reference: str) -> Iterator[PlanProblem]:
         if reference not in self._known.models:
             text = self._known.model_faults.get(reference)
             text = text or f"No model is called {reference[:100]!r}."
             yield self._problem(path, text, nearest(reference, self._known.models))
 
-    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[CrewProblem]:
+    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[PlanProblem]:
         path = (*owner, "tools")
         for name in dict.fromkeys(names):
             fault = self._known.tool_faults.get((".".join(owner), name))
@@ -210,14 +207,14 @@ class _Examination:
 
     def _unfilled(
         self, path: Path, names: Iterable[str], given: Collection[str]
-    ) -> Iterator[CrewProblem]:
+    ) -> Iterator[PlanProblem]:
         for name in [name for name in names if name not in given][:_MOST_UNFILLED]:
             text = f"Nothing fills {{{name}}} yet; give the run an input of this name."
             yield self._problem(path, text, nearest(name, given), severity="warning")
 
     def _twice(
         self, kind: str, keys: Sequence[str], names: Sequence[str | None]
-    ) -> Iterator[CrewProblem]:
+    ) -> Iterator[PlanProblem]:
         for key, count in Counter(keys).items():
             if count > 1:
                 yield self._problem((kind, key), f"{count} {kind} have the key {key[:100]!r}.")
@@ -233,11 +230,11 @@ class _Examination:
         message: str,
         suggestion: str | None = None,
         severity: Severity = "error",
-    ) -> CrewProblem:
+    ) -> PlanProblem:
         place = path
         while place and place not in self._places:
             place = place[:-1]
-        return CrewProblem(
+        return PlanProblem(
             path=".".join(path)[:500],
             message=message,
             line=self._places.get(place),

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from muster.domains.work.plans import PlanProblem
 from muster.domains.work.workflows.notations import Read
-from muster.domains.work.workflows.problems import Problem
 from muster.kernel.nearest import nearest
 
 _SHOWN = 100
 
 
-def dialect_problems(read: Read) -> Iterator[Problem]:
+def dialect_problems(read: Read) -> Iterator[PlanProblem]:
     """Yield what is wrong by the rules of the notation; paths are those of what was written."""
     if read.notation == "document":
         yield from _of_document(read)
@@ -18,7 +18,7 @@ def dialect_problems(read: Read) -> Iterator[Problem]:
         yield from _of_actions(read)
 
 
-def _of_document(read: Read) -> Iterator[Problem]:
+def _of_document(read: Read) -> Iterator[PlanProblem]:
     nodes = _listed(read.document.get("nodes"), "nodes")
     types: Any = read.document.get("data_types")
     ends = {
@@ -42,7 +42,7 @@ def _of_document(read: Read) -> Iterator[Problem]:
             yield _problem(read, f"{path}.service", text)
 
 
-def _of_actions(read: Read) -> Iterator[Problem]:
+def _of_actions(read: Read) -> Iterator[PlanProblem]:
     actions = _listed(read.document.get("actions"), "actions")
     if not actions:
         return
@@ -91,5 +91,5 @@ def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"{path}.{key}", item) for key, item in named if isinstance(item, Mapping)]
 
 
-def _problem(read: Read, path: str, message: str, **others: Any) -> Problem:
-    return Problem(path, message, line=read.line_of(path), **others)
+def _problem(read: Read, path: str, message: str, **others: Any) -> PlanProblem:
+    return PlanProblem(path, message, line=read.line_of(path), **others)
