@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from muster.domains.catalogue.prompts import fill, placeholders_in
 from muster.entrypoints.assembly import Muster
+from muster.kernel.placeholders import fill, filled_length, placeholders_in
 from tests.platform.recorded import recorded
 from tests.support.people import People
 
@@ -223,5 +223,5 @@ async def test_who_may_do_what(people: People) -> None:
 
 def test_placeholders_of_a_text() -> None:
     assert placeholders_in("{a} {{b}} { c } {a} {1x} {d_1}") == ["a", "b", "d_1"]
-    assert fill("{a} {b} {{a}}", {"a": 1}, longest=100) == "1 {b} {1}"
-    assert fill("{a}{a}", {"a": "xxx"}, longest=5) is None
+    assert fill("{a} {b} {{a}}", {"a": 1}) == "1 {b} {1}"
+    assert filled_length("{a}{a}{b}", {"a": "xxx"}) == len("xxxxxx{b}")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from muster.domains.work.crews import Known, Problem, problems_of, read_definitions
+from muster.domains.work.crews import Known, problems_of, read_definitions
 from muster.domains.work.crews.cycles import cycles_in
-from muster.domains.work.plans import CrewMember, CrewSpec, TaskSpec
+from muster.domains.work.plans import CrewMember, CrewSpec, PlanProblem, TaskSpec
 
 KNOWN = Known(
     agents=frozenset({"stored-agent", "Stored Agent", "broken", "asking"}),
@@ -28,7 +28,7 @@ def found(agents: Any = None, tasks: Any = None, **fields: Any) -> list[tuple[An
     return shown(problems_of(spec, KNOWN))
 
 
-def shown(problems: list[Problem]) -> list[tuple[Any, ...]]:
+def shown(problems: list[PlanProblem]) -> list[tuple[Any, ...]]:
     return [(p.path, p.severity, p.suggestion) for p in problems]
 
 

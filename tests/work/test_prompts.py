@@ -7,7 +7,8 @@ import pytest
 
 from muster.domains.catalogue.agents import AgentSpec
 from muster.domains.work.runs.naming import generated_name, run_name, telling_words
-from muster.domains.work.runs.prompting import build_prompt, fill, with_defaults
+from muster.domains.work.runs.prompting import build_prompt, with_defaults
+from muster.kernel.placeholders import fill
 
 BEGUN = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from muster.domains.work.plans import PlanProblem
 from muster.domains.work.workflows import (
     Known,
-    Problem,
     WorkflowInvalid,
     problems_of,
     read_workflow,
@@ -14,7 +14,7 @@ from muster.domains.work.workflows import (
 from tests.work.workflow_texts import ACTIONS
 
 
-def found(*nodes: dict[str, Any], known: Known | None = None, **fields: Any) -> list[Problem]:
+def found(*nodes: dict[str, Any], known: Known | None = None, **fields: Any) -> list[PlanProblem]:
     read = read_workflow({"mode": "flow", "nodes": list(nodes), **fields})
     return problems_of(read.spec, known, read=read)
 

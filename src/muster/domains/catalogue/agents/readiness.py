@@ -1,6 +1,5 @@
 """Whether an agent can be used, and if not, what it lacks."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,11 +15,9 @@ from muster.domains.catalogue.agents.errors import (
 )
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
+from muster.kernel.placeholders import misspelled_in, placeholders_in
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MEANT = re.compile(r"[^\W\d_][\w .-]{0,63}")
-"""What looks as if it were meant to be filled in: JSON and sets of numbers do not."""
+_TEXTS = ("role", "goal", "backstory", "instructions", "prompt")
 
 
 class ModelChecks(Protocol):
@@ -58,9 +55,7 @@ class ConfigurationStatus(BaseModel):
 
 def placeholders_of(spec: AgentSpec) -> list[str]:
     """Return the names of the placeholders in the agent's texts, in order."""
-    texts = (spec.role, spec.goal, spec.backstory, spec.instructions, spec.prompt)
-    found = [m for text in texts if text for m in _BRACES.findall(text) if _NAME.fullmatch(m)]
-    return list(dict.fromkeys(found))
+    return placeholders_in(*(getattr(spec, field) for field in _TEXTS))
 
 
 async def configuration_status(
@@ -91,11 +86,10 @@ async def configuration_status(
 
 def _text_issues(spec: AgentSpec) -> list[Issue]:
     issues: list[Issue] = []
-    for field in ("role", "goal", "backstory", "instructions", "prompt"):
-        for name in _BRACES.findall(getattr(spec, field) or ""):
-            if _MEANT.fullmatch(name) and not _NAME.fullmatch(name):
-                text = f"{{{name}}} is no placeholder: use letters, digits and underscores."
-                issues.append(Issue(field=field, code="placeholder_invalid", message=text))
+    for field in _TEXTS:
+        for name in misspelled_in(getattr(spec, field) or ""):
+            text = f"{{{name}}} is no placeholder: use letters, digits and underscores."
+            issues.append(Issue(field=field, code="placeholder_invalid", message=text))
     return issues
 
 

@@ -2,7 +2,6 @@
 
 from muster.domains.catalogue.prompts.errors import PromptTemplateNotFound
 from muster.domains.catalogue.prompts.models import PromptTemplate
-from muster.domains.catalogue.prompts.placeholders import fill, placeholders_in
 from muster.domains.catalogue.prompts.schemas import PromptTemplateCreate
 from muster.domains.catalogue.prompts.service import PromptTemplateService
 
@@ -11,6 +10,4 @@ __all__ = [
     "PromptTemplateCreate",
     "PromptTemplateNotFound",
     "PromptTemplateService",
-    "fill",
-    "placeholders_in",
 ]

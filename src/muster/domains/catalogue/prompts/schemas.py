@@ -5,14 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import MISSING, AfterValidator, Field, StringConstraints
 
 from muster.domains.catalogue.prompts.models import PromptTemplate, PromptTemplateVersion
-from muster.domains.catalogue.prompts.placeholders import (
-    NAME,
-    misspelled_in,
-    placeholders_in,
-    undeclared,
-    unused,
-)
 from muster.kernel.paging import ListParams
+from muster.kernel.placeholders import NAME, misspelled_in, placeholders_in
 from muster.kernel.schemas import In, Out, RecordOut, UtcTime
 
 MAX_TEMPLATE = 100_000
@@ -194,13 +188,15 @@ def status_of(template: str, variables: list[str] | None) -> TemplateStatus:
         for name in misspelled_in(template)
     ]
     if variables is not None:
+        named = placeholders_in(template)
         problems += [
             TemplateProblem(
                 field="variables",
                 code="variable_undeclared",
                 message=f"The text has {{{name}}}, which is not among the variables.",
             )
-            for name in undeclared(template, variables)
+            for name in named
+            if name not in variables
         ]
         problems += [
             TemplateProblem(
@@ -208,7 +204,8 @@ def status_of(template: str, variables: list[str] | None) -> TemplateStatus:
                 code="variable_unused",
                 message=f"The variable {name} is not in the text.",
             )
-            for name in unused(template, variables)
+            for name in variables
+            if name not in named
         ]
     return TemplateStatus(is_ready=not problems, problems=problems)
 

@@ -17,7 +17,6 @@ from muster.domains.catalogue.prompts.events import (
     PromptTemplateUpdated,
 )
 from muster.domains.catalogue.prompts.models import PromptTemplate, PromptTemplateVersion
-from muster.domains.catalogue.prompts.placeholders import fill, missing_in
 from muster.domains.catalogue.prompts.repository import PromptTemplateRepository
 from muster.domains.catalogue.prompts.schemas import (
     PromptTemplateCreate,
@@ -29,6 +28,7 @@ from muster.domains.catalogue.prompts.schemas import (
 )
 from muster.kernel.errors import FieldError
 from muster.kernel.paging import ListParams, Rows
+from muster.kernel.placeholders import fill, filled_length, placeholders_in
 from muster.platform import events
 from muster.platform.access import Caller
 
@@ -111,18 +111,18 @@ class PromptTemplateService:
             raise PromptTemplateInactive(
                 f"The prompt template {row.name} is not active; set is_active to use it."
             )
-        if missing := missing_in(row.template, variables):
+        if missing := [n for n in placeholders_in(row.template) if n not in variables]:
             raise VariablesMissing(
                 f"No value is given for {', '.join(missing)[:1000]}; give them in variables.",
                 errors=[FieldError(f"variables.{name}", "A value is needed.") for name in missing],
                 details={"missing": missing},
             )
-        text = fill(row.template, variables, longest=_LONGEST_RENDERED)
-        if text is None:
+        if filled_length(row.template, variables) > _LONGEST_RENDERED:
             raise RenderedTooLong(
                 f"The filled text would have more than {_LONGEST_RENDERED} characters; give "
                 "shorter values."
             )
+        text = fill(row.template, variables)
         return RenderOut(text=text, template_id=row.id, version=row.version)
 
     async def _store(

@@ -30,8 +30,8 @@ from muster.domains.work.agent_projects.schemas import (
     agent_key,
 )
 from muster.domains.work.agent_projects.tool_policy import policy_refused, read_policy
+from muster.domains.work.plans import PlanProblem
 from muster.domains.work.workflows import (
-    Problem,
     Read,
     WorkflowInvalid,
     problems_of,
@@ -166,10 +166,10 @@ def read_definition(spec: dict[str, Any]) -> Read:
         ) from error
 
 
-def definition_problems(read: Read) -> list[Problem]:
+def definition_problems(read: Read) -> list[PlanProblem]:
     """Return what is wrong with the actions; without any there is nothing to follow."""
     if not read.document["actions"]:
-        return [Problem("actions", "There are no actions; add get_user_input and send_output.")]
+        return [PlanProblem("actions", "There are no actions; add get_user_input and send_output.")]
     return problems_of(read.spec, read=read)
 
 
@@ -181,13 +181,13 @@ def tools_of(spec: dict[str, Any], read: Read) -> list[str]:
 
 def permitted_tools(
     spec: dict[str, Any], read: Read, named: Mapping[str, str]
-) -> tuple[list[str], list[Problem]]:
+) -> tuple[list[str], list[PlanProblem]]:
     """Return the tools that an agent project may have, and what is wrong with its policy."""
     tools = tools_of(spec, read)
     try:
         policy = read_policy(spec["tool_policy"], named)
     except ToolPolicyInvalid as error:
-        return tools, [Problem(fault.field, fault.message) for fault in error.errors]
+        return tools, [PlanProblem(fault.field, fault.message) for fault in error.errors]
     return policy.permitted(tools), list(policy.problems(tools, read))
 
 
@@ -202,7 +202,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if spec.agent_type != "workflow":
         raise AgentTypeUnsupported("Only agents of type workflow can be built; leave it out.")
     if not isinstance(spec.tool_policy, dict):
-        raise policy_refused([Problem("tool_policy", "It must be an object.")])
+        raise policy_refused([PlanProblem("tool_policy", "It must be an object.")])
     dumped = spec.model_dump(mode="json")
     read = read_definition(dumped)
     if read.document["actions"]:
@@ -212,7 +212,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return dumped
 
 
-def _invalid(problems: list[Problem]) -> WorkflowDefinitionInvalid:
+def _invalid(problems: list[PlanProblem]) -> WorkflowDefinitionInvalid:
     return WorkflowDefinitionInvalid(
         "; ".join(f"{p.path}: {p.message}" for p in problems[:5]),
         errors=[FieldError(p.path, p.message) for p in problems],

@@ -8,7 +8,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from muster.domains.catalogue.tools import ToolCatalogue
 from muster.domains.work.agent_projects.errors import ToolPolicyInvalid
-from muster.domains.work.workflows import Problem, Read
+from muster.domains.work.plans import PlanProblem
+from muster.domains.work.workflows import Read
 from muster.kernel.errors import FieldError
 
 _JOINT = "__"
@@ -54,17 +55,17 @@ class ToolPolicy:
             kept += [tool] if self.permits(tool) else filter(self.permits, self._functions(tool))
         return list(dict.fromkeys(kept))
 
-    def problems(self, tools: Sequence[str], read: Read) -> Iterator[Problem]:
+    def problems(self, tools: Sequence[str], read: Read) -> Iterator[PlanProblem]:
         """Yield where an agent project goes against its policy, or the policy cannot be kept."""
         for number, node in enumerate(read.spec.nodes):
             if node.tool and not self.permits(node.tool):
                 path, line = read.locate(f"nodes.{number}.tool")
-                yield Problem(path, f"The tool policy does not allow {node.tool}.", line)
+                yield PlanProblem(path, f"The tool policy does not allow {node.tool}.", line)
         for tool in self.permitted(tools):
             for index, name in enumerate(self.deny):
                 if name.startswith(self.named.get(tool, tool) + _JOINT):
                     text = f"It denies a part of {tool}; name in tool_refs the functions to keep."
-                    yield Problem(f"{_PLACE}.deny.{index}", text)
+                    yield PlanProblem(f"{_PLACE}.deny.{index}", text)
 
     def _functions(self, tool: str) -> Iterator[str]:
         begin = self.named.get(tool, tool) + _JOINT
@@ -81,7 +82,7 @@ def read_policy(given: Any, named: Mapping[str, str]) -> ToolPolicy:
         lists = _Lists.model_validate(given)
     except ValidationError as error:
         problems = [
-            Problem(".".join(map(str, (_PLACE, *item["loc"]))), item["msg"])
+            PlanProblem(".".join(map(str, (_PLACE, *item["loc"]))), item["msg"])
             for item in error.errors()[:20]
         ]
         raise policy_refused(problems) from error
@@ -89,7 +90,7 @@ def read_policy(given: Any, named: Mapping[str, str]) -> ToolPolicy:
     return ToolPolicy(allow, tuple(named.get(one, one) for one in lists.deny), named)
 
 
-def policy_refused(problems: Sequence[Problem]) -> ToolPolicyInvalid:
+def policy_refused(problems: Sequence[PlanProblem]) -> ToolPolicyInvalid:
     """Return the error about what is wrong with a policy."""
     shown = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:5])
     return ToolPolicyInvalid(

@@ -5,7 +5,6 @@ from muster.domains.work.crews.definitions import read_definitions, write_defini
 from muster.domains.work.crews.errors import CrewNameTaken, CrewNotFound, DefinitionsInvalid
 from muster.domains.work.crews.known import Known, read_known
 from muster.domains.work.crews.models import Crew
-from muster.domains.work.crews.problems import CrewProblem as Problem
 from muster.domains.work.crews.problems import problems_of
 from muster.domains.work.crews.repository import find_crew
 from muster.domains.work.crews.schemas import CrewCreate
@@ -19,7 +18,6 @@ __all__ = [
     "CrewService",
     "DefinitionsInvalid",
     "Known",
-    "Problem",
     "StoredTasks",
     "find_crew",
     "no_stored_tasks",

@@ -5,14 +5,14 @@ from typing import Any
 
 from muster.domains.catalogue.tools import seal_configuration
 from muster.domains.work.crews.definitions import Definitions
-from muster.domains.work.crews.problems import CrewProblem
+from muster.domains.work.plans import PlanProblem
 from muster.kernel.errors import AppError
 
 
-def exposed_secrets(read: Definitions) -> list[CrewProblem]:
+def exposed_secrets(read: Definitions) -> list[PlanProblem]:
     """Return a warning for each configuration of a tool that holds a secret in the clear."""
     return [
-        CrewProblem(
+        PlanProblem(
             path=f"{owner}.tool_configs.{tool}",
             message=f"The configuration of {tool[:100]} holds a secret that everybody can read who "
             'can read the crew. Store it with POST /api-keys and name it as {"$secret": "name"}.',

@@ -1,11 +1,11 @@
 """What is wrong with definitions that were read, and where it stands in them."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from muster.domains.work.plans import Severity
 
 _LONGEST = 500
-
-Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,37 +1,33 @@
 """What keeps a crew from running as it is meant, with places and what was probably meant."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-
-from pydantic import BaseModel
+from dataclasses import replace
 
 from muster.domains.catalogue.agents import placeholders_of
 from muster.domains.work.crews.cycles import cycles_in
-from muster.domains.work.crews.faults import Fault, Severity
+from muster.domains.work.crews.faults import Fault
 from muster.domains.work.crews.known import Known
-from muster.domains.work.plans import CrewMember, CrewSpec, ExpressionInvalid, TaskSpec, names_of
+from muster.domains.work.plans import (
+    CrewMember,
+    CrewSpec,
+    ExpressionInvalid,
+    PlanProblem,
+    Severity,
+    TaskSpec,
+    names_of,
+)
 from muster.kernel.documents import Path
+from muster.kernel.nearest import nearest
+from muster.kernel.placeholders import placeholders_in
 
-_PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\})")
 _MOST = 200
 _MOST_UNFILLED = 20
 
 
-class CrewProblem(BaseModel):
-    """One thing that is wrong with a crew. One with an error cannot run."""
-
-    path: str
-    message: str
-    line: int | None = None
-    suggestion: str | None = None
-    severity: Severity = "error"
-
-
 def problems_of(
     spec: CrewSpec, known: Known, *, places: Mapping[Path, int] | None = None
-) -> list[CrewProblem]:
+) -> list[PlanProblem]:
     """Return what is wrong with a crew, in its order; errors and warnings.
 
     Args:
@@ -39,7 +35,7 @@ def problems_of(
         known: What there is in the project.
         places: Lines of its parts, by path; for the problems to tell.
     """
-    found: list[CrewProblem] = []
+    found: list[PlanProblem] = []
     warnings = 0
     for problem in _Examination(spec, known, places or {}).all():
         if problem.severity == "warning":
@@ -52,9 +48,9 @@ def problems_of(
     return found
 
 
-def of_fault(fault: Fault) -> CrewProblem:
+def of_fault(fault: Fault) -> PlanProblem:
     """Return what could not be read, as a problem of the crew."""
-    return CrewProblem(
+    return PlanProblem(
         path=fault.field, message=fault.message, line=fault.line, severity=fault.severity
     )
 
@@ -67,7 +63,7 @@ class _Examination:
         self._members = [member.key for member in spec.agents]
         self._keys = [task.key or "" for task in spec.tasks]
 
-    def all(self) -> Iterator[CrewProblem]:
+    def all(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if not spec.tasks:
             yield self._problem(("tasks",), "The crew has no tasks; add one to tasks_yaml.")
@@ -83,7 +79,7 @@ class _Examination:
             yield from self._task(position, task)
         yield from self._cycles()
 
-    def _model_of_crew(self) -> Iterator[CrewProblem]:
+    def _model_of_crew(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if not spec.model:
             return
@@ -92,9 +88,9 @@ class _Examination:
             member.definition and not member.definition.llm for member in spec.agents
         )
         for problem in self._model(("model",), spec.model):
-            yield problem if needed else problem.model_copy(update={"severity": "warning"})
+            yield problem if needed else replace(problem, severity="warning")
 
-    def _manager(self) -> Iterator[CrewProblem]:
+    def _manager(self) -> Iterator[PlanProblem]:
         spec = self._spec
         if spec.process != "hierarchical":
             return
@@ -111,7 +107,7 @@ class _Examination:
             )
             yield self._problem(("manager_llm",), text, severity="warning")
 
-    def _member(self, member: CrewMember) -> Iterator[CrewProblem]:
+    def _member(self, member: CrewMember) -> Iterator[PlanProblem]:
         path = ("agents", member.key)
         definition = member.definition
         if definition is None:
@@ -131,7 +127,7 @@ class _Examination:
         given = {*self._spec.inputs, *definition.inputs}
         yield from self._unfilled(path, placeholders_of(definition), given)
 
-    def _task(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
+    def _task(self, position: int, task: TaskSpec) -> Iterator[PlanProblem]:
         path = ("tasks", self._keys[position])
         if not task.description.strip():
             text = (
@@ -152,11 +148,10 @@ class _Examination:
                 yield self._problem((*path, field), fault)
         if task.llm_guardrail and task.llm_guardrail.llm_model:
             yield from self._model((*path, "llm_guardrail"), task.llm_guardrail.llm_model)
-        texts = (task.description, task.instructions, task.expected_output)
-        named = [name for text in texts if text for name in _PLACEHOLDER.findall(text)]
-        yield from self._unfilled(path, dict.fromkeys(named), self._spec.inputs)
+        named = placeholders_in(task.description, task.instructions, task.expected_output)
+        yield from self._unfilled(path, named, self._spec.inputs)
 
-    def _context(self, position: int, task: TaskSpec) -> Iterator[CrewProblem]:
+    def _context(self, position: int, task: TaskSpec) -> Iterator[PlanProblem]:
         path = ("tasks", self._keys[position], "context")
         for name in task.context:
             if name == self._keys[position]:
@@ -165,7 +160,7 @@ class _Examination:
                 yield self._problem(
                     path,
                     f"The crew has no task {name[:100]!r}.",
-                    _nearest(name, self._keys + [t.name for t in self._spec.tasks if t.name]),
+                    nearest(name, self._keys + [t.name for t in self._spec.tasks if t.name]),
                 )
             elif self._spec.process == "sequential" and self._keys.index(name) > position:
                 text = (
@@ -174,7 +169,7 @@ class _Examination:
                 )
                 yield self._problem(path, text)
 
-    def _cycles(self) -> Iterator[CrewProblem]:
+    def _cycles(self) -> Iterator[PlanProblem]:
         needs = {
             key: [name for name in task.context if name != key and name in self._keys]
             for key, task in zip(self._keys, self._spec.tasks, strict=True)
@@ -183,7 +178,7 @@ class _Examination:
             text = f"The tasks wait for each other: {' → '.join([*cycle, cycle[0]])[:300]}."
             yield self._problem(("tasks", cycle[0], "context"), text)
 
-    def _agent(self, path: Path, reference: str) -> Iterator[CrewProblem]:
+    def _agent(self, path: Path, reference: str) -> Iterator[PlanProblem]:
         if reference in self._known.agents:
             if fault := self._known.agent_faults.get(reference):
                 yield self._problem(path, fault)
@@ -192,34 +187,34 @@ class _Examination:
         if path[0] == "agents":
             names = []
         text = f"Neither the crew nor the project has an agent {reference[:100]!r}."
-        yield self._problem(path, text, _nearest(reference, [*names, *self._known.agents]))
+        yield self._problem(path, text, nearest(reference, [*names, *self._known.agents]))
 
-    def _model(self, path: Path, reference: str) -> Iterator[CrewProblem]:
+    def _model(self, path: Path, reference: str) -> Iterator[PlanProblem]:
         if reference not in self._known.models:
             text = self._known.model_faults.get(reference)
             text = text or f"No model is called {reference[:100]!r}."
-            yield self._problem(path, text, _nearest(reference, self._known.models))
+            yield self._problem(path, text, nearest(reference, self._known.models))
 
-    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[CrewProblem]:
+    def _tools(self, owner: Path, names: Iterable[str]) -> Iterator[PlanProblem]:
         path = (*owner, "tools")
         for name in dict.fromkeys(names):
             fault = self._known.tool_faults.get((".".join(owner), name))
             if name not in self._known.tools:
                 text = fault or f"No tool is called {name[:100]!r}."
-                yield self._problem(path, text, _nearest(name, self._known.tools))
+                yield self._problem(path, text, nearest(name, self._known.tools))
             elif fault:
                 yield self._problem(path, fault)
 
     def _unfilled(
         self, path: Path, names: Iterable[str], given: Collection[str]
-    ) -> Iterator[CrewProblem]:
+    ) -> Iterator[PlanProblem]:
         for name in [name for name in names if name not in given][:_MOST_UNFILLED]:
             text = f"Nothing fills {{{name}}} yet; give the run an input of this name."
-            yield self._problem(path, text, _nearest(name, given), severity="warning")
+            yield self._problem(path, text, nearest(name, given), severity="warning")
 
     def _twice(
         self, kind: str, keys: Sequence[str], names: Sequence[str | None]
-    ) -> Iterator[CrewProblem]:
+    ) -> Iterator[PlanProblem]:
         for key, count in Counter(keys).items():
             if count > 1:
                 yield self._problem((kind, key), f"{count} {kind} have the key {key[:100]!r}.")
@@ -235,11 +230,11 @@ class _Examination:
         message: str,
         suggestion: str | None = None,
         severity: Severity = "error",
-    ) -> CrewProblem:
+    ) -> PlanProblem:
         place = path
         while place and place not in self._places:
             place = place[:-1]
-        return CrewProblem(
+        return PlanProblem(
             path=".".join(path)[:500],
             message=message,
             line=self._places.get(place),
@@ -250,13 +245,6 @@ class _Examination:
 
 def _name_of(member: CrewMember) -> str | None:
     return member.definition.name if member.definition else None
-
-
-def _nearest(name: str, names: Collection[str]) -> str | None:
-    # Sorted: of two that differ in case only it is always the same one.
-    by_folded = {other.casefold(): other for other in sorted(names) if other != name}
-    found = get_close_matches(name.casefold()[:100], by_folded, n=1)
-    return by_folded[found[0]] if found else None
 
 
 def _unreadable(expression: str) -> str | None:

@@ -14,8 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from muster.domains.work.crews.problems import CrewProblem
-from muster.domains.work.plans import Process
+from muster.domains.work.plans import PlanProblem, Process
 from muster.kernel.paging import ListParams
 from muster.kernel.schemas import In, Out, RecordOut
 
@@ -221,7 +220,7 @@ class CrewStatus(Out):
     """Whether a crew can run, and what is wrong with it."""
 
     is_ready: Annotated[bool, Field(description="No problem is an error.")]
-    problems: list[CrewProblem]
+    problems: list[PlanProblem]
 
 
 class CrewOut(RecordOut):
@@ -288,5 +287,5 @@ class DebugOut(Out):
     status: Literal["success"]
     message: str
     valid: Annotated[bool, Field(description="It can run: no problem is an error.")]
-    problems: list[CrewProblem]
+    problems: list[PlanProblem]
     data: DebugData

@@ -1,24 +1,10 @@
 """What was saved leniently is run strictly: what validation finds wrong is refused."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from muster.domains.work import crews, workflows
-from muster.domains.work.plans import CrewSpec, PlanNotReady, WorkflowSpec
+from muster.domains.work.plans import CrewSpec, PlanNotReady, PlanProblem, WorkflowSpec
 from muster.domains.work.runs import RunParts
-
-
-class Problem(Protocol):
-    """A problem, whoever found it."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def severity(self) -> str: ...
 
 
 async def require_sound_crew(parts: RunParts, project_id: str, crew: CrewSpec) -> None:
@@ -34,7 +20,7 @@ def require_sound_workflow(workflow: WorkflowSpec) -> None:
     _refuse(workflow.name, workflows.problems_of(workflow))
 
 
-def _refuse(name: str, problems: Iterable[Problem]) -> None:
+def _refuse(name: str, problems: Iterable[PlanProblem]) -> None:
     issues = [
         {"field": problem.path, "message": problem.message}
         for problem in problems

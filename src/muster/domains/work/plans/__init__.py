@@ -12,6 +12,7 @@ from muster.domains.work.plans.expressions import (
 )
 from muster.domains.work.plans.freezing import Freezer, Shelf, Stored
 from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable, WorkflowSpec
+from muster.domains.work.plans.problems import PlanProblem, Severity
 from muster.domains.work.plans.scope import node_key
 from muster.domains.work.plans.starting import Launcher, Target, TargetKind
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
@@ -30,9 +31,11 @@ __all__ = [
     "PlanEndless",
     "PlanInvalid",
     "PlanNotReady",
+    "PlanProblem",
     "PlanSegment",
     "Process",
     "Retry",
+    "Severity",
     "Shelf",
     "Stored",
     "Target",

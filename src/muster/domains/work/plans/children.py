@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from muster.domains.work.journal import Run, RunStatus, Step, StepKind
 from muster.domains.work.plans.scope import key_of_node
 from muster.domains.work.plans.tasks import TaskSpec
-from muster.domains.work.runs import NewRun, Segment, fill, run_child
+from muster.domains.work.runs import NewRun, Segment, run_child
+from muster.kernel.placeholders import fill
 
 _BROKEN_OFF = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
 """A child that did not come to its end goes on where it was when its plan is taken up again."""

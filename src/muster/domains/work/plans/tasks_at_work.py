@@ -12,7 +12,8 @@ from muster.domains.work.plans.errors import NodeFailed
 from muster.domains.work.plans.expressions import ExpressionInvalid, holds
 from muster.domains.work.plans.managing import Manager
 from muster.domains.work.plans.tasks import TaskSpec
-from muster.domains.work.runs import Refused, Suspended, fill, rejected
+from muster.domains.work.runs import Refused, Suspended, rejected
+from muster.kernel.placeholders import fill
 
 MOST_REVISIONS = 3
 """How often a person or the manager may send a result back."""

@@ -27,7 +27,6 @@ from muster.domains.work.runs.lifecycle import (
 from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import Detached, Frozen, RunParts
 from muster.domains.work.runs.presenting import mask, present
-from muster.domains.work.runs.prompting import fill
 from muster.domains.work.runs.schemas import (
     ExecutionCreate,
     ExecutionOut,
@@ -73,7 +72,6 @@ __all__ = [
     "ToolUse",
     "begin_external",
     "end_external",
-    "fill",
     "follow",
     "frozen_agent",
     "hold_line",

@@ -1,16 +1,13 @@
 """From an agent's definition and a run's inputs to what the model is told."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from muster.domains.catalogue.agents import AgentSpec, placeholders_of
+from muster.kernel.placeholders import fill
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PROMPT_INPUTS = ("prompt", "message", "question", "task", "input", "query", "topic")
 
 
@@ -43,19 +40,6 @@ def with_defaults(spec: AgentSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs with the agent's own values for the placeholders that were not given."""
     named = placeholders_of(spec)
     return {**{name: spec.inputs[name] for name in named if name in spec.inputs}, **inputs}
-
-
-def fill(text: str, inputs: Mapping[str, Any]) -> str:
-    """Replace each `{name}` that is among the inputs; others stay as they are."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in inputs:
-            return match[0]
-        found = inputs[name]
-        return found if isinstance(found, str) else msgspec.json.encode(found).decode()
-
-    return _PLACEHOLDER.sub(value, text)
 
 
 def _user_turn(spec: AgentSpec, inputs: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotFou
 from muster.domains.work.workflows.models import Workflow
 from muster.domains.work.workflows.notations import Read, read_workflow, write_workflow
 from muster.domains.work.workflows.presenting import spec_of
-from muster.domains.work.workflows.problems import Known, Problem
+from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.publishing import publish_workflow
 from muster.domains.work.workflows.repository import find_workflow
 from muster.domains.work.workflows.schemas import WorkflowCreate
@@ -15,7 +15,6 @@ from muster.domains.work.workflows.validating import problems_of
 
 __all__ = [
     "Known",
-    "Problem",
     "Read",
     "References",
     "Workflow",

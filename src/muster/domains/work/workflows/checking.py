@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from muster.domains.catalogue.agents import Agent
 from muster.domains.work.crews import Crew
-from muster.domains.work.plans import WorkflowSpec
+from muster.domains.work.plans import PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.needs import references_of
 from muster.domains.work.workflows.notations import Read
-from muster.domains.work.workflows.problems import Known, Problem
+from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.repository import names_of_workflows
 from muster.domains.work.workflows.validating import problems_of
 from muster.kernel.db import Database
@@ -47,7 +47,7 @@ class References:
     def __init__(self, database: Database, models: Models, tools: Tools) -> None:
         self._database, self._models, self._tools = database, models, tools
 
-    async def check(self, project_id: str, read: Read) -> list[Problem]:
+    async def check(self, project_id: str, read: Read) -> list[PlanProblem]:
         """Return all that is wrong with a workflow in a project."""
         known = await self._known(project_id, read.spec)
         return await asyncio.to_thread(problems_of, read.spec, known, read=read)

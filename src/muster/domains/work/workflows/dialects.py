@@ -1,16 +1,16 @@
 """Rules that only one notation has: those of documents, and those of actions."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, cast
 
+from muster.domains.work.plans import PlanProblem
 from muster.domains.work.workflows.notations import Read
-from muster.domains.work.workflows.problems import Problem
+from muster.kernel.nearest import nearest
 
 _SHOWN = 100
 
 
-def dialect_problems(read: Read) -> Iterator[Problem]:
+def dialect_problems(read: Read) -> Iterator[PlanProblem]:
     """Yield what is wrong by the rules of the notation; paths are those of what was written."""
     if read.notation == "document":
         yield from _of_document(read)
@@ -18,7 +18,7 @@ def dialect_problems(read: Read) -> Iterator[Problem]:
         yield from _of_actions(read)
 
 
-def _of_document(read: Read) -> Iterator[Problem]:
+def _of_document(read: Read) -> Iterator[PlanProblem]:
     nodes = _listed(read.document.get("nodes"), "nodes")
     types: Any = read.document.get("data_types")
     ends = {
@@ -47,7 +47,7 @@ def _of_document(read: Read) -> Iterator[Problem]:
             yield _problem(read, f"{path}.service", text)
 
 
-def _of_actions(read: Read) -> Iterator[Problem]:
+def _of_actions(read: Read) -> Iterator[PlanProblem]:
     actions = _listed(read.document.get("actions"), "actions")
     if not actions:
         return
@@ -61,8 +61,7 @@ def _of_actions(read: Read) -> Iterator[Problem]:
         for where, name in _used(path, action):
             if name.partition(".")[0] not in made:
                 text = f"No action before this one makes the variable {name[:_SHOWN]!r}."
-                near = get_close_matches(name[:_SHOWN], sorted(made), n=1)
-                yield _problem(read, where, text, suggestion=near[0] if near else None)
+                yield _problem(read, where, text, suggestion=nearest(name, made))
         for part in ("variables", "output_variables"):
             for where, variable in _listed(action.get(part), f"{path}.{part}"):
                 name = str(variable.get("name") or "")
@@ -97,5 +96,5 @@ def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"{path}.{key}", item) for key, item in named if isinstance(item, Mapping)]
 
 
-def _problem(read: Read, path: str, message: str, **others: Any) -> Problem:
-    return Problem(path, message, line=read.line_of(path), **others)
+def _problem(read: Read, path: str, message: str, **others: Any) -> PlanProblem:
+    return PlanProblem(path, message, line=read.line_of(path), **others)

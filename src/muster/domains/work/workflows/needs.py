@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from muster.domains.work.plans import NodeSpec
-
-Severity = Literal["error", "warning"]
+from muster.domains.work.plans import NodeSpec, Severity
 
 _REQUIRED = {
     "task": ("task", "the task"),

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from muster.domains.work.plans import WorkflowSpec
+from muster.domains.work.plans import PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.models import Workflow
 from muster.domains.work.workflows.notations import (
     Notation,
@@ -11,9 +11,7 @@ from muster.domains.work.workflows.notations import (
     read_workflow,
     shown_steps,
 )
-from muster.domains.work.workflows.problems import Problem
 from muster.domains.work.workflows.schemas import (
-    ProblemOut,
     StepOut,
     WorkflowOut,
     WorkflowSummary,
@@ -38,17 +36,17 @@ def present_summary(workflow: Workflow) -> WorkflowSummary:
     return WorkflowSummary.model_validate({**_columns(workflow)})
 
 
-async def read_checked(given: str | dict[str, Any] | list[Any]) -> tuple[Read, list[Problem]]:
+async def read_checked(given: str | dict[str, Any] | list[Any]) -> tuple[Read, list[PlanProblem]]:
     """Read a workflow and say what is wrong with it, in a thread: a large one takes a while."""
 
-    def check() -> tuple[Read, list[Problem]]:
+    def check() -> tuple[Read, list[PlanProblem]]:
         read = read_workflow(given)
         return read, problems_of(read.spec, read=read)
 
     return await asyncio.to_thread(check)
 
 
-async def present(workflow: Workflow, problems: list[Problem] | None = None) -> WorkflowOut:
+async def present(workflow: Workflow, problems: list[PlanProblem] | None = None) -> WorkflowOut:
     """Return a workflow as the API shows it.
 
     Args:
@@ -63,7 +61,7 @@ async def present(workflow: Workflow, problems: list[Problem] | None = None) -> 
             **_columns(workflow),
             "definition": workflow.definition,
             "steps": present_steps(read),
-            "problems": present_problems(problems),
+            "problems": problems,
         }
     )
 
@@ -88,11 +86,6 @@ def _step(step: dict[str, Any], written: dict[str, Any]) -> StepOut:
         agent_id=written.get("agent_id") or step["agent_id"],
         depends_on=step["depends_on"],
     )
-
-
-def present_problems(problems: list[Problem]) -> list[ProblemOut]:
-    """Return problems as the API shows them."""
-    return [ProblemOut.model_validate(problem) for problem in problems]
 
 
 def _columns(workflow: Workflow) -> dict[str, Any]:

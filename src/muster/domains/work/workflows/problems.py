@@ -1,29 +1,7 @@
-"""What a problem of a workflow is, and what is known when one is looked for."""
+"""What is known of a project when problems of a workflow are looked for."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-Severity = Literal["error", "warning"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong.
-
-    Args:
-        path: Where, such as `nodes.2.next`.
-        message: What is wrong and what to do.
-        line: Line of the text, where it was one.
-        suggestion: What was probably meant.
-        severity: A workflow with an error cannot run; a warning is worth a look.
-    """
-
-    path: str
-    message: str
-    line: int | None = None
-    suggestion: str | None = None
-    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,6 @@ from muster.domains.work.workflows.models import Workflow, WorkflowVersion
 from muster.domains.work.workflows.notations import read_workflow, readable, write_workflow
 from muster.domains.work.workflows.presenting import (
     present,
-    present_problems,
     present_summary,
     read_checked,
     read_stored,
@@ -124,7 +123,7 @@ async def validate_workflow(caller: CanRead, checks: Checks, body: WorkflowBody)
     """Say what is wrong with a workflow that is not stored, with paths, lines and suggestions."""
     read = await asyncio.to_thread(read_workflow, body.given)
     found = await checks.check(caller.project_id, read)
-    return Validity.of(present_problems(found))
+    return Validity.of(found)
 
 
 @router.post(
@@ -197,7 +196,7 @@ async def delete_workflow_step(workflows: Writer, workflow_id: str, step: StepNa
 async def validate_stored_workflow(workflow: Found, checks: Checks) -> Validity:
     """Say what is wrong with a workflow, and with the agents, tools and models that it names."""
     found = await checks.check(workflow.project_id, read_stored(workflow))
-    return Validity.of(present_problems(found))
+    return Validity.of(found)
 
 
 @router.get(

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
 
+from muster.domains.work.plans import PlanProblem
 from muster.domains.work.workflows.notations import Notation
 from muster.kernel.paging import ListParams
 from muster.kernel.schemas import In, Out, RecordOut, UtcTime
@@ -208,24 +209,14 @@ class StepOut(Out):
     depends_on: list[str]
 
 
-class ProblemOut(Out):
-    """One thing that is wrong with a workflow."""
-
-    path: Annotated[str, Field(description="Where, such as `nodes.2.next`.")]
-    message: str
-    line: Annotated[int | None, Field(description="Line of the text, where it was one.")]
-    suggestion: Annotated[str | None, Field(description="What was probably meant.")]
-    severity: Literal["error", "warning"]
-
-
 class Validity(Out):
     """Whether a workflow can run: it has no problem that is an error."""
 
     valid: bool
-    problems: list[ProblemOut]
+    problems: list[PlanProblem]
 
     @classmethod
-    def of(cls, problems: list[ProblemOut]) -> Self:
+    def of(cls, problems: list[PlanProblem]) -> Self:
         """Return what problems come to."""
         return cls(valid=all(p.severity != "error" for p in problems), problems=problems)
 
@@ -249,7 +240,7 @@ class WorkflowOut(WorkflowSummary):
     definition: Annotated[dict[str, Any], Field(description="As it was written.")]
     steps: list[StepOut]
     problems: Annotated[
-        list[ProblemOut],
+        list[PlanProblem],
         Field(
             description="What is wrong with it in itself; `validate` also looks at the agents, "
             "tools and models that it names."

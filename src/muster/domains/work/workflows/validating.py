@@ -2,18 +2,18 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import islice
 from typing import get_args
 
-from muster.domains.work.plans import NodeSpec, NodeType, WorkflowSpec
+from muster.domains.work.plans import NodeSpec, NodeType, PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.dialects import dialect_problems
 from muster.domains.work.workflows.needs import needs_of, references_of
 from muster.domains.work.workflows.notations import Read
 from muster.domains.work.workflows.notations.chaining import targets_of
-from muster.domains.work.workflows.problems import Known, Problem
+from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
+from muster.kernel.nearest import nearest
 
 _TYPES: tuple[str, ...] = get_args(NodeType)
 _MOST = 200
@@ -24,7 +24,7 @@ _SHOWN = 100
 
 def problems_of(
     spec: WorkflowSpec, known: Known | None = None, *, read: Read | None = None
-) -> list[Problem]:
+) -> list[PlanProblem]:
     """Return what is wrong with a workflow, errors first.
 
     Args:
@@ -41,7 +41,7 @@ def problems_of(
     return sorted(found, key=lambda problem: problem.severity != "error")
 
 
-def _located(problem: Problem, read: Read) -> Problem:
+def _located(problem: PlanProblem, read: Read) -> PlanProblem:
     path, line = read.locate(problem.path)
     return replace(problem, path=path, line=line)
 
@@ -54,9 +54,9 @@ class _Validation:
         self._successors = successors(spec)
         self._walks = _MOST_WALKS
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[PlanProblem]:
         if not self._spec.nodes:
-            yield Problem("nodes", "The workflow has no nodes; add one.")
+            yield PlanProblem("nodes", "The workflow has no nodes; add one.")
             return
         yield from self._duplicates()
         for index, node in enumerate(self._spec.nodes):
@@ -65,60 +65,60 @@ class _Validation:
             yield from self._targets(path, node)
             yield from self._references(path, node)
             for fault in half_templates(index, node):
-                yield Problem(f"{path}.{fault.path}", fault.message)
+                yield PlanProblem(f"{path}.{fault.path}", fault.message)
             if node.type == "parallel":
                 yield from self._parallel(path, node)
         yield from self._expressions()
         yield from self._flow() if self._spec.mode == "flow" else self._graph()
 
-    def _duplicates(self) -> Iterator[Problem]:
+    def _duplicates(self) -> Iterator[PlanProblem]:
         for index, name in enumerate(self._names):
             if self._index[name] != index:
                 text = f"Another node is called {_shown(name)}; names must differ."
-                yield Problem(f"nodes.{index}.name", text)
+                yield PlanProblem(f"nodes.{index}.name", text)
 
-    def _kind(self, path: str, node: NodeSpec) -> Iterator[Problem]:
+    def _kind(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         if not node.type:
-            yield Problem(f"{path}.type", f"The node {_shown(node.name)} has no type.")
+            yield PlanProblem(f"{path}.type", f"The node {_shown(node.name)} has no type.")
         elif node.type not in _TYPES:
-            yield Problem(
+            yield PlanProblem(
                 f"{path}.type",
                 f"There is no type {_shown(node.type)} of nodes; there are {', '.join(_TYPES)}.",
-                suggestion=_nearest(node.type, _TYPES),
+                suggestion=nearest(node.type, _TYPES),
             )
         else:
             for need in needs_of(node, in_graph=self._spec.mode == "graph"):
-                yield Problem(f"{path}.{need.field}", need.message, severity=need.severity)
+                yield PlanProblem(f"{path}.{need.field}", need.message, severity=need.severity)
 
-    def _targets(self, path: str, node: NodeSpec) -> Iterator[Problem]:
+    def _targets(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         named = [(f"depends_on.{i}", name) for i, name in enumerate(node.depends_on)]
         named += [(target.field, target.name) for target in targets_of(node)]
         for where, name in named:
             if name not in self._index:
-                yield Problem(
+                yield PlanProblem(
                     f"{path}.{where}",
                     f"There is no node {_shown(name)}.",
-                    suggestion=_nearest(name, self._names),
+                    suggestion=nearest(name, self._names),
                 )
 
-    def _references(self, path: str, node: NodeSpec) -> Iterator[Problem]:
+    def _references(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         for kind, where, reference in references_of(node):
             names: Collection[str] | None = getattr(self._known, f"{kind}s")
             reason = self._known.unusable.get(f"{kind}:{reference}")
             if reason is None and (names is None or reference in names):
                 continue
             text = reason or f"There is no {kind} {_shown(reference)} in the project."
-            near = _nearest(reference, [name for name in names or () if name != reference])
-            yield Problem(f"{path}.{where}", text, suggestion=near)
+            near = nearest(reference, [name for name in names or () if name != reference])
+            yield PlanProblem(f"{path}.{where}", text, suggestion=near)
 
-    def _parallel(self, path: str, node: NodeSpec) -> Iterator[Problem]:
+    def _parallel(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         join = node.next
         seen: dict[str, str] = {}
         made: dict[str, str] = {}
         for index, branch in enumerate(node.branches):
             where = f"{path}.branches.{index}"
             if branch in node.branches[:index]:
-                yield Problem(where, f"The branch {_shown(branch)} is there twice.")
+                yield PlanProblem(where, f"The branch {_shown(branch)} is there twice.")
                 continue
             if branch not in self._index or self._walks == 0:
                 continue
@@ -128,61 +128,63 @@ class _Validation:
             for name in sorted(inside):
                 if seen.setdefault(name, branch) != branch:
                     text = f"The branches {_shown(seen[name])} and {_shown(branch)} share "
-                    yield Problem(where, f"{text}{_shown(name)}; branches must be apart.")
+                    yield PlanProblem(where, f"{text}{_shown(name)}; branches must be apart.")
                     break
             for output in sorted(self._outputs(inside)):
                 if made.setdefault(output, branch) != branch:
                     text = f"The branches {_shown(made[output])} and {_shown(branch)} both make "
-                    yield Problem(where, f"{text}{_shown(output)}; give it another name in one.")
+                    yield PlanProblem(
+                        where, f"{text}{_shown(output)}; give it another name in one."
+                    )
 
     def _branch(
         self, where: str, node: NodeSpec, branch: str, inside: set[str]
-    ) -> Iterator[Problem]:
+    ) -> Iterator[PlanProblem]:
         for name in sorted(inside):
             kind = self._spec.nodes[self._index[name]].type
             if name == node.name or kind in {"start", "end"}:
                 text = f"The branch {_shown(branch)} leads to {_shown(name)}, which may not be in a"
                 join = f"; end it at {_shown(node.next)}" if node.next else ""
-                yield Problem(where, f"{text} branch{join}.")
+                yield PlanProblem(where, f"{text} branch{join}.")
 
     def _outputs(self, names: Collection[str]) -> set[str]:
         nodes = (self._spec.nodes[self._index[name]] for name in names)
         return {node.output for node in nodes if node.output}
 
-    def _flow(self) -> Iterator[Problem]:
+    def _flow(self) -> Iterator[PlanProblem]:
         starts = [i for i, node in enumerate(self._spec.nodes) if node.type == "start"]
         if not starts:
-            yield Problem("nodes", "The workflow has no node of type start; it needs one.")
+            yield PlanProblem("nodes", "The workflow has no node of type start; it needs one.")
         for index in starts[1:]:
-            yield Problem(f"nodes.{index}.type", "Only one node can be of type start.")
+            yield PlanProblem(f"nodes.{index}.type", "Only one node can be of type start.")
         if not any(node.type == "end" for node in self._spec.nodes):
-            yield Problem("nodes", "The workflow has no node of type end; it needs one.")
+            yield PlanProblem("nodes", "The workflow has no node of type end; it needs one.")
         for index, node in enumerate(self._spec.nodes):
             if node.depends_on:
                 text = "In a flow nodes follow by `next`; `depends_on` is for graphs."
-                yield Problem(f"nodes.{index}.depends_on", text)
+                yield PlanProblem(f"nodes.{index}.depends_on", text)
         if starts:
             found = reached(self._successors, [self._names[starts[0]]])
             for index, node in enumerate(self._spec.nodes):
                 if node.name not in found:
                     text = f"Nothing leads to {_shown(node.name)}; it will never run."
-                    yield Problem(f"nodes.{index}", text, severity="warning")
+                    yield PlanProblem(f"nodes.{index}", text, severity="warning")
 
-    def _graph(self) -> Iterator[Problem]:
+    def _graph(self) -> Iterator[PlanProblem]:
         for circle in circles({node.name: node.depends_on for node in self._spec.nodes}):
             shown = " → ".join(name[:_SHOWN] for name in circle[:10])
-            yield Problem(
+            yield PlanProblem(
                 f"nodes.{self._index[circle[0]]}.depends_on",
                 f"These depend on one another: {shown}; none of them can begin.",
             )
 
-    def _expressions(self) -> Iterator[Problem]:
+    def _expressions(self) -> Iterator[PlanProblem]:
         readings = readings_of(self._spec)
         for reading in readings:
             if reading.fault is not None:
-                yield Problem(f"nodes.{reading.index}.{reading.path}", reading.fault)
+                yield PlanProblem(f"nodes.{reading.index}.{reading.path}", reading.fault)
         for fault in undefined(self._spec, self._successors, readings):
-            yield Problem(
+            yield PlanProblem(
                 f"nodes.{fault.index}.{fault.path}",
                 fault.message,
                 suggestion=fault.suggestion,
@@ -192,11 +194,3 @@ class _Validation:
 
 def _shown(name: str) -> str:
     return repr(name[:_SHOWN])
-
-
-def _nearest(wanted: str, names: Collection[str]) -> str | None:
-    if len(wanted) > _SHOWN:
-        return None
-    by_lower = {name.lower(): name for name in sorted(names)[:2_000] if len(name) <= _SHOWN}
-    found = get_close_matches(wanted.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None

@@ -7,7 +7,6 @@ which nothing makes is only worth a warning.
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from muster.domains.work.plans import (
     template_expressions,
 )
 from muster.domains.work.workflows.reaching import Edges, downwards
+from muster.kernel.nearest import nearest
 
 GIVEN = {
     "context",
@@ -173,7 +173,7 @@ def undefined(spec: WorkflowSpec, edges: Edges, readings: Iterable[Reading]) -> 
         for name in sorted(missing):
             if (reading.index, name) not in seen:
                 seen.add((reading.index, name))
-                text, near = _text(name, everything), _near(name, everything)
+                text, near = _text(name, everything), nearest(name, everything, cutoff=0.75)
                 yield Fault(reading.index, reading.path, text, near)
 
 
@@ -181,13 +181,6 @@ def _text(name: str, everything: set[str]) -> str:
     if name in everything:
         return f"{name} is read before a node makes it."
     return f"No node makes {name}; the run must be started with it among its inputs."
-
-
-def _near(name: str, everything: set[str]) -> str | None:
-    if len(name) > _LONGEST:
-        return None
-    found = get_close_matches(name, sorted(everything - {name})[:2_000], n=1, cutoff=0.75)
-    return found[0] if found else None
 
 
 def _made_by(node: NodeSpec) -> set[str]:
