@@ -44,7 +44,7 @@ async def test_a_claimed_task_is_a_run_until_its_result_is_reported(people: Peop
     run = await run_of(people, task)
     assert (run["status"], run["execution_type"]) == ("running", "external")
     assert (run["task_id"], run["run_name"]) == (task["id"], "Research")
-    assert run["inputs"] == {"topic": "bees"}
+    assert (run["inputs"], run["origin"]) == ({"topic": "bees"}, "queue")
     agent = await get(people, f"/agents/{run['agent_id']}")
     assert agent["status"] == "running"
     await report(people, worker, task, result={"pages": 3}, usage=USAGE)
