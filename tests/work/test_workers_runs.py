@@ -1,5 +1,6 @@
 """What a worker node does is a run like any other: in lists, trace, costs and chain."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ async def test_a_claimed_task_is_a_run_until_its_result_is_reported(people: Peop
     run = await run_of(people, task)
     assert (run["status"], run["execution_type"]) == ("running", "external")
     assert (run["task_id"], run["run_name"]) == (task["id"], "Research")
-    assert run["inputs"] == {"topic": "bees"}
+    assert (run["inputs"], run["origin"]) == ({"topic": "bees"}, "queue")
     agent = await get(people, f"/agents/{run['agent_id']}")
     assert agent["status"] == "running"
     await report(people, worker, task, result={"pages": 3}, usage=USAGE)
@@ -217,3 +218,33 @@ async def test_what_is_no_usage_is_refused(people: People, usage: Any) -> None:
     answer = await report(people, worker, task, usage=usage)
     assert answer.status_code == 422
     assert (await run_of(people, task))["status"] == "running"
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_of_ends_that_race_one_holds(people: People, muster: Muster, number: int) -> None:
+    worker = await at_work(people, group="gpu")
+    other = await at_work(people, "other", group="gpu")
+    tasks = await queued(people, "gpu", *(f"T{n}" for n in range(6)))
+    for task in tasks:
+        await claim(people, worker, task)
+    runs = [await run_of(people, task) for task in tasks]
+    for task in tasks[::2]:
+        await lapse(muster, task)
+    editor, approve = people.editor, f"/admin/workers/{worker['id']}/approve"
+    answers = await asyncio.gather(
+        *(report(people, worker, task, result=number) for task in tasks),
+        *(editor.post(f"/tasks/{task['id']}/cancel") for task in tasks[:2]),
+        *(editor.post(f"/executions/{run['id']}/cancel") for run in runs[2:4]),
+        *(claim(people, other, task) for task in tasks[::2]),
+        people.admin.patch(approve, json={"is_approved": False}),
+        editor.post(f"/workers/{worker['id']}/heartbeat"),
+    )
+    await asyncio.gather(*(WorkerWatch(muster.database).once() for _ in range(2)))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    for task, run in zip(tasks, runs, strict=True):
+        shown, last = await read(people.viewer, task), await run_of(people, task)
+        assert shown["status"] == {"failed": "pending"}.get(last["status"], last["status"])
+        first = await get(people, f"/executions/{run['id']}")
+        assert first["status"] in {"completed", "failed", "cancelled"}
+        checked = await get(people, f"/execution-trace/{run['id']}/verify")
+        assert checked["valid"] is True

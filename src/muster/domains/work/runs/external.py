@@ -24,6 +24,7 @@ async def begin_external(
     facts: dict[str, Any],
     inputs: dict[str, Any] | None = None,
     target_id: str | None = None,
+    origin: str = "start",
 ) -> None:
     """Insert a run of an agent that runs elsewhere; it is running from the beginning.
 
@@ -36,6 +37,7 @@ async def begin_external(
         facts: What else is frozen into it.
         inputs: What it begins with.
         target_id: The stored task that it is about, which goes along with it.
+        origin: How it came about.
     """
     new = NewRun(
         id=run_id,
@@ -46,6 +48,7 @@ async def begin_external(
         inputs=inputs or {},
         name=name[:255],
         timeout_s=0,
+        origin=origin,
     )
     run = await insert_run(session, caller, new)
     await transition(session, run_id, RunAction.PREPARE)

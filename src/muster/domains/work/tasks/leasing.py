@@ -120,6 +120,7 @@ class TaskLeases:
             facts={"task_id": task.id, "task": task.spec, "worker_id": worker_id},
             inputs=task.inputs,
             target_id=task.id,
+            origin="queue",
         )
         task.worker_id = worker_id
         return Begun(run_id, agent, task.inputs)

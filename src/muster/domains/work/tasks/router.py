@@ -187,7 +187,7 @@ async def delete_task(tasks: Writer, task_id: str) -> None:
     await tasks.delete(task_id)
 
 
-@router.post("/{task_id}/cancel", responses=problems(TaskNotFound, TaskEnded))
+@router.post("/{task_id}/cancel", responses=problems(TaskNotFound, TaskEnded, TaskAtWork))
 async def cancel_task(
     caller: CanCancel,
     database: Db,

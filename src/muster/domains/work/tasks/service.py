@@ -139,11 +139,11 @@ class TaskService:
     async def cancel(self, task_id: str, runs: CancelRun, reason: str | None) -> Task:
         """End a task, and its run at once. One that is cancelled already stays as it is."""
         task = await self._tasks.get(task_id)
-        being_launched = False
-        if task.is_at_work and task.last_run_id:
+        being_launched, run_id = False, task.last_run_id
+        if task.is_at_work and run_id:
             # First the run: whoever ends a run has it before its task.
             try:
-                await runs.cancel(task.last_run_id, reason)
+                await runs.cancel(run_id, reason)
             except RunNotFound:
                 being_launched = True
             except IllegalRunMove:
@@ -153,6 +153,8 @@ class TaskService:
             return task
         if task.is_final:
             raise TaskEnded(f"The task is {task.status}; run it again or delete it.")
+        if task.lease_until is not None and task.last_run_id != run_id:
+            raise TaskAtWork("A worker has claimed it in this moment; cancel it again.")
         claimed_at = task.claimed_at if being_launched else None
         cancelled(self._session, self._caller, task, reason)
         # Whoever claimed it sees by this that the run is to be ended as soon as there is one.

@@ -4,7 +4,7 @@ from typing import Any
 
 from muster.domains.work.logs import LoggedStep, read_step
 from muster.domains.work.workers.models import WorkerNode
-from muster.domains.work.workers.schemas import TaskResult
+from muster.domains.work.workers.schemas import TaskResult, WorkUsage
 
 
 def assignment(task_id: str, name: str, inputs: dict[str, Any], worker: WorkerNode) -> LoggedStep:
@@ -15,17 +15,10 @@ def assignment(task_id: str, name: str, inputs: dict[str, Any], worker: WorkerNo
 
 def outcome(task_id: str, body: TaskResult) -> list[LoggedStep]:
     """Return the steps of a report: what the models took, if it tells, and the end."""
+    steps = [] if body.usage is None else [_taken(task_id, body.usage)]
     error = error_of(body)
     told = {"status": "failed", "error": error} if error else {}
-    end = _step("task.end", task_id, "Result", output=body.result, **told)
-    if body.usage is None:
-        return [end]
-    usage = body.usage.model_dump(exclude_none=True)
-    model: str = usage.pop("model", "")
-    provider, _, name = model.rpartition("/")
-    named = {"provider": provider, "model": name}
-    properties = {"usage": usage, **{key: value for key, value in named.items() if value}}
-    return [_step("step.model", task_id, model or "Models", properties=properties), end]
+    return [*steps, _step("task.end", task_id, "Result", output=body.result, **told)]
 
 
 def error_of(body: TaskResult) -> dict[str, Any] | None:
@@ -35,6 +28,15 @@ def error_of(body: TaskResult) -> dict[str, Any] | None:
     if isinstance(body.error, dict):
         return {"code": "worker_failed", **body.error}
     return {"code": "worker_failed", "message": body.error or "The worker told no reason."}
+
+
+def _taken(task_id: str, told: WorkUsage) -> LoggedStep:
+    usage = told.model_dump(exclude_none=True)
+    model: str = usage.pop("model", "")
+    provider, _, name = model.rpartition("/")
+    named = {"provider": provider, "model": name}
+    properties = {"usage": usage, **{key: value for key, value in named.items() if value}}
+    return _step("step.model", task_id, model or "Models", properties=properties)
 
 
 def _step(kind: str, task_id: str, name: str, **more: Any) -> LoggedStep:
