@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from muster.kernel.db.peeking import Peeked, Peeker
-from muster.kernel.db.sqlite_driver import sqlite_driver
+from muster.kernel.db.sqlite_driver import BEGIN, BUSY_TIMEOUT_MS, sqlite_driver
 
 T = TypeVar("T")
 
@@ -196,8 +196,9 @@ class Database:
         async with self._writer.connect() as connection:
             raw = await connection.get_raw_connection()
             driver: Any = raw.driver_connection
-            rows = await driver.execute_fetchall("PRAGMA data_version")
-        return int(rows[0][0])
+            # It takes microseconds, so no thread is asked; see `sqlite_driver`.
+            found = driver._conn.execute("PRAGMA data_version").fetchone()  # noqa: SLF001
+        return int(found[0])
 
     def _transact_sqlite(self, raw: Any, work: Callable[[Connection], T]) -> T:
         if self._direct is None or self._direct[0] is not raw:
@@ -235,7 +236,7 @@ def _on_connect(*, query_only: bool) -> Callable[[DBAPIConnection, ConnectionPoo
         # FULL: an answered write survives a power cut, not only a crash of the process.
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
-        "PRAGMA busy_timeout=30000",
+        f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
         "PRAGMA temp_store=MEMORY",
         "PRAGMA cache_size=-16000",
         *(["PRAGMA query_only=ON"] if query_only else []),
@@ -253,7 +254,7 @@ def _on_connect(*, query_only: bool) -> Callable[[DBAPIConnection, ConnectionPoo
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(BEGIN)
 
 
 def _begin(connection: Connection) -> None:
