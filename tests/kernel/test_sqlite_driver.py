@@ -102,6 +102,23 @@ async def test_a_read_that_is_cancelled_leaves_the_others_whole(things: Database
     assert await names(things) == []
 
 
+async def test_a_write_waits_for_another_process(things: Database) -> None:
+    async def write() -> None:
+        async with things.write() as session:
+            await session.execute(text("INSERT INTO things (name) VALUES ('late')"))
+
+    other = sqlite3.connect(things.url.database or "", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(write())
+    # The loop goes on meanwhile.
+    await asyncio.wait([waiting], timeout=0.05)
+    assert not waiting.done()
+    other.execute("COMMIT")
+    other.close()
+    await waiting
+    assert await names(things) == ["late"]
+
+
 async def test_a_write_that_is_cancelled_while_it_waits(things: Database) -> None:
     async def write(name: str) -> None:
         async with things.write() as session:

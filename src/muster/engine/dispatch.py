@@ -38,13 +38,22 @@ class Dispatcher:
         self._runtime, self._leases, self._poll_s = runtime, leases, poll_s
         self._wake = asyncio.Event()
         self._stopping = False
+        self._may_wait = True
         self._beginning: set[asyncio.Task[None]] = set()
         self._served: dict[str, int] = {}
         self._turn = count(1)
 
     def wake(self) -> None:
-        """Look now: something was submitted or ended."""
+        """Look now: something was submitted."""
         self._wake.set()
+
+    def released(self) -> None:
+        """Look now if anything may wait for the slot that came free.
+
+        What was submitted since the last look has woken this, or is found by the next one.
+        """
+        if self._may_wait:
+            self._wake.set()
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what is claimed has begun."""
@@ -63,13 +72,16 @@ class Dispatcher:
                 pause = _AFTER_ERROR_S
             if self._capacity.free == 0:
                 pause = None  # nothing to look for before a slot comes free
+                self._may_wait = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
 
     async def _fill(self) -> None:
         while self._capacity.free and not self._stopping:
-            heads = [h for h in await self._database.heads() if self._capacity.room(h.partition)]
+            waiting = await self._database.heads()
+            self._may_wait = bool(waiting)
+            heads = [h for h in waiting if self._capacity.room(h.partition)]
             if not heads or not await self._serve(heads):
                 return
 

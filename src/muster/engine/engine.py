@@ -111,7 +111,7 @@ class Engine:
         await self._recovery.sweep()
         await self._recovery.start_over()
         await self._runtime.start(self._leases.executor_id)
-        self._jobs.on_release = self._dispatcher.wake
+        self._jobs.on_release = self._dispatcher.released
         self._dispatching = asyncio.create_task(self._dispatcher.run(), name="engine-dispatch")
         self._spawn(self._beat(), "engine-beat")
         self._spawn(self._listen(), "engine-listen")

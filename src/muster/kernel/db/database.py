@@ -37,7 +37,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from muster.kernel.db.peeking import Peeked, Peeker
-from muster.kernel.db.sqlite_driver import sqlite_driver
+from muster.kernel.db.sqlite_driver import BEGIN, BUSY_TIMEOUT_MS, sqlite_driver
 
 T = TypeVar("T")
 
@@ -242,7 +242,7 @@ def _on_connect(*, query_only: bool) -> Callable[[DBAPIConnection, ConnectionPoo
         # FULL: an answered write survives a power cut, not only a crash of the process.
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
-        "PRAGMA busy_timeout=30000",
+        f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
         "PRAGMA temp_store=MEMORY",
         "PRAGMA cache_size=-16000",
         *(["PRAGMA query_only=ON"] if query_only else []),
@@ -260,7 +260,7 @@ def _on_connect(*, query_only: bool) -> Callable[[DBAPIConnection, ConnectionPoo
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(BEGIN)
 
 
 def _begin(connection: Connection) -> None:

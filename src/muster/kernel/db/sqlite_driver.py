@@ -7,7 +7,7 @@ nothing can take long:
 
 - A reading statement is given a few milliseconds. One that needs more is broken off, which has no
   effect, and is begun again in the connection's thread.
-- Of a unit of work that writes, its begin, which may have to wait for another process, its commit,
+- Of a unit of work that writes, its begin where it has to wait for another process, its commit,
   which waits for the disk, and what may touch many rows go to the thread; the rest touches few.
 """
 
@@ -26,6 +26,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
 )
 from sqlalchemy.util.concurrency import await_
+
+BEGIN = "BEGIN IMMEDIATE"
+BUSY_TIMEOUT_MS = 30_000
 
 _NOTHING_MEMOIZED: dict[str, Any] = {}
 _SHORT_S = 0.003
@@ -154,12 +157,28 @@ class _WritingCursor(OneTripCursor):
     __slots__ = ()
 
     def _outcome_of(self, work: _Work, operation: str, parameters: Any) -> _Outcome:
+        if operation == BEGIN:
+            return self._begun()
         few = work is _execute or len(parameters) <= _FEW_ROWS
         if few and operation.startswith(_SHORT_WRITES):
             return work(self._connection._conn, operation, parameters)  # noqa: SLF001
         return self._in_thread(work, operation, parameters)
 
+    def _begun(self) -> _Outcome:
+        raw: sqlite3.Connection = self._connection._conn  # noqa: SLF001
+        raw.execute("PRAGMA busy_timeout=0")
+        try:
+            return _execute(raw, BEGIN, ())
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                raise
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return self._in_thread(_execute, BEGIN, ())
 
+
+_PRIMARY = 0xFF
+"""The bits of an error's code that tell its kind."""
 _SHORT_WRITES = ("INSERT", "UPDATE", "SELECT")
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.adapters.tools.base import ToolOutcome
@@ -24,6 +24,7 @@ from muster.domains.work.journal import (
     NewStep,
     Run,
     RunAction,
+    RunStatus,
     StepKind,
     StepStatus,
     run_topic,
@@ -43,6 +44,7 @@ from muster.platform.access import Caller
 _LOOK_AGAIN_S = 2.0
 _LAST_WORDS_S = 0.25
 """How long a child that has ended may take to come to its end in this process too."""
+_STATUS = select(Run.__table__.c.status).where(Run.__table__.c.id == bindparam("of_run"))
 
 
 class RunTimedOut(AppError):
@@ -203,7 +205,7 @@ class Segment(ABC):
                     if message is not None and message["type"] != "status":
                         self._pass_on(child, message)
                         continue
-                    if not work.done() and await self._is_final(child.id):
+                    if not work.done() and await self._has_ended(child.id, message):
                         await asyncio.wait({work}, timeout=_LAST_WORDS_S)
                         break
             finally:
@@ -221,9 +223,11 @@ class Segment(ABC):
             key = f"{child.parent_key}/{message['key']}"
             self.parts.live.publish(run_topic(self.run.id), {**message, "key": key})
 
-    async def _is_final(self, run_id: str) -> bool:
-        async with self.parts.database.read() as session:
-            return (await session.get_one(Run, run_id)).is_final
+    async def _has_ended(self, run_id: str, news: dict[str, Any] | None) -> bool:
+        if news is not None and not RunStatus(news["status"]).is_final:
+            return False
+        found: Any = await self.parts.database.peek(_STATUS, {"of_run": run_id})
+        return RunStatus(found.status).is_final
 
     async def interrupted(self) -> None:
         """Record what was under way, here and in children, when somebody ended the run."""
