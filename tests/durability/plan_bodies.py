@@ -32,10 +32,15 @@ def says(name: str) -> list[Reply]:
     return [Reply(text=f"{name} has spoken.")]
 
 
+def refuses(_: str) -> list[Reply]:
+    return [Reply(status=400)]
+
+
 async def furnish(world: World) -> None:
     """Make what the plans name."""
-    world.model.plans.update(asks=asks, says=says)
+    world.model.plans.update(asks=asks, says=says, refuses=refuses)
     await world.tool("fetch", "GET")
+    await world.tool("broken", "GET")
     await world.agent("fetch", name="Helper")
     for path, body in (("/crews", CREW), ("/workflows", INNER)):
         answer = await world.people.editor.post(path, json=body)

@@ -1,0 +1,84 @@
+"""Random plans whose processes are killed at random steps come to what they come to undisturbed.
+
+Set `MUSTER_TEST_PLANS` to a number to try so many times three of them, other ones each time.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from muster.domains.work.plans import WorkflowSpec
+from muster.domains.work.plans.runner import PlanRunner
+from tests.durability.plans import MODEL, Body, Plans
+from tests.durability.servers import prompt
+from tests.work.plan_programs import Block, programs, written
+from tests.work.test_plan_property import Journal
+
+pytestmark = [pytest.mark.anyio, pytest.mark.durability]
+
+TRIES = os.environ.get("MUSTER_TEST_PLANS")
+MOST_NODES = 15
+INPUTS = {"a": 1, "b": 2, "c": 1}
+RETRY = {"attempts": 1, "wait_s": 0}
+
+TALKS = {"type": "llm", "prompt": prompt("says", "{{ tag }}a")}
+FETCHES = {"type": "tool", "tool": "fetch", "arguments": {"run": "{{ tag }}t", "part": "{{ a }}"}}
+ASKS = {"type": "approval"}
+# These fail each time: the attempts are counted, and the plan goes on without a result.
+REFUSED = {"type": "llm", "prompt": prompt("refuses", "{{ tag }}r"), "retry": RETRY, "fallback": 1}
+BROKEN = {**FETCHES, "tool": "broken", "retry": RETRY, "fallback": 2}
+
+
+def node(node: dict[str, Any]) -> st.SearchStrategy[Block]:
+    return st.just({"kind": "node", "node": node})
+
+
+def is_short(program: list[Block]) -> bool:
+    """Tell whether a program comes to its end within few nodes."""
+    journal = Journal(0, 0)
+    plan = WorkflowSpec(nodes=written(program))
+    asyncio.run(PlanRunner(plan, journal.act, INPUTS).run())
+    return len(journal.kept) <= MOST_NODES
+
+
+PROGRAMS = programs(*map(node, (TALKS, FETCHES, ASKS, REFUSED, BROKEN)), most=6).filter(is_short)
+CRASHES = st.lists(st.integers(1, 30), min_size=1, max_size=3, unique=True).map(sorted)
+PLANS = st.tuples(PROGRAMS, st.sampled_from(["before", "after"]), CRASHES)
+
+
+def body_of(program: list[Block]) -> Body:
+    nodes = [one.model_dump(exclude_defaults=True) for one in written(program)]
+
+    def body(tag: str) -> dict[str, Any]:
+        workflow = {"name": "Random", "model": MODEL, "nodes": nodes}
+        return {"workflow": workflow, "inputs": {**INPUTS, "tag": tag}}
+
+    return body
+
+
+@given(drawn=st.lists(PLANS, min_size=3, max_size=3))
+@settings(
+    max_examples=int(TRIES or 4),
+    derandomize=TRIES is None,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+async def test_random_plans_and_random_kills(plans: Plans, drawn: list[Any]) -> None:
+    workers = [await plans.worker() for _ in range(1 if plans.is_sqlite else 2)]
+    quiet = [await plans.begin(body_of(p), plans.new_name("quiet")) for p, _, _ in drawn]
+    cases = [
+        await plans.begin(body_of(program), plans.new_name("crash"), when, facts)
+        for program, when, facts in drawn
+    ]
+    await plans.settle(quiet)
+    await plans.interrupt(workers, cases)
+    for one, case in zip(quiet, cases, strict=True):
+        await plans.check(case, await plans.came(one))
+    for worker in workers:
+        await worker.kill()
