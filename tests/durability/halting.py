@@ -10,8 +10,8 @@ many places of one plan are all interrupted by a single kill.
 import asyncio
 import os
 import re
-from dataclasses import dataclass
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 

@@ -78,7 +78,10 @@ def machines(tag: str) -> dict[str, Any]:
         return {"name": part, "type": "tool", "tool": "fetch", "arguments": arguments} | fields
 
     nodes = [
-        {"name": "start", "type": "start", "next": "fork"},
+        {"name": "start", "type": "start", "next": "refused"},
+        {"name": "refused", "type": "llm", "prompt": prompt("refuses", f"{tag}r"), "next": "broken"}
+        | {"retry": {"attempts": 1, "wait_s": 0}, "fallback": "none"},
+        fetch("broken", tool="broken", retry={"attempts": 1, "wait_s": 0}, on_error="fork"),
         {"name": "fork", "type": "parallel", "branches": ["talk", "p"], "next": "each"},
         {"name": "talk", "type": "llm", "prompt": prompt("says", f"{tag}b"), "next": "each"},
         fetch("p", next="each"),

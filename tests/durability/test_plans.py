@@ -22,7 +22,8 @@ async def test_killed_at_every_boundary(plans: Plans, body: Body, when: When, st
     workers = [await plans.worker() for _ in range(1 + standby)]
     quiet = await plans.begin(body, "quiet")
     await plans.settle([quiet])
-    facts = (await plans.trees())[quiet.id].facts
+    expected = await plans.came(quiet)
+    facts = expected.facts
     boundaries = range(facts) if when == "before" else range(1, facts + 1)
     runs = -(-facts // KILLS)
     cases = [
@@ -30,7 +31,6 @@ async def test_killed_at_every_boundary(plans: Plans, body: Body, when: When, st
         for number in range(runs)
     ]
     assert await plans.interrupt(workers, cases) == facts
-    expected = await plans.came(quiet)
     for case in cases:
         await plans.check(case, expected)
 
