@@ -70,6 +70,20 @@ def hierarchical(tag: str) -> dict[str, Any]:
     return sequential(tag, process="hierarchical", manager_llm=MODEL)
 
 
+def failing(tag: str) -> dict[str, Any]:
+    """Return a flow that comes to no good end, and is not begun again for that."""
+    broken = {"run": f"{tag}t", "part": "broken"}
+    refused = {"type": "llm", "prompt": prompt("refuses", f"{tag}r")}
+    nodes = [
+        {"name": "start", "type": "start", "next": "fork"},
+        {"name": "fork", "type": "parallel", "branches": ["refused", "broken"], "next": "end"},
+        {"name": "refused", **refused, "next": "end"},
+        {"name": "broken", "type": "tool", "tool": "broken", "arguments": broken, "next": "end"},
+        {"name": "end", "type": "end"},
+    ]
+    return {"workflow": {"name": "Failing", "model": MODEL, "nodes": nodes}}
+
+
 def machines(tag: str) -> dict[str, Any]:
     """Return a flow that goes on by itself."""
 

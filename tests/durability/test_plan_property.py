@@ -15,6 +15,7 @@ from muster.domains.work.plans import WorkflowSpec
 from muster.domains.work.plans.runner import PlanRunner
 from tests.durability.plans import MODEL, Body, Plans
 from tests.durability.servers import prompt
+from tests.durability.workers import Worker
 from tests.work.plan_programs import Block, programs, written
 from tests.work.test_plan_property import Journal
 
@@ -27,7 +28,7 @@ INPUTS = {"a": 1, "b": 2, "c": 1}
 RETRY = {"attempts": 1, "wait_s": 0}
 
 TALKS = {"type": "llm", "prompt": prompt("says", "{{ tag }}a")}
-FETCHES = {"type": "tool", "tool": "fetch", "arguments": {"run": "{{ tag }}t", "part": "{{ a }}"}}
+FETCHES = {"type": "tool", "tool": "fetch", "arguments": {"run": "{{ tag }}t", "part": "p{{ a }}"}}
 ASKS = {"type": "approval"}
 # These fail each time: the attempts are counted, and the plan goes on without a result.
 REFUSED = {"type": "llm", "prompt": prompt("refuses", "{{ tag }}r"), "retry": RETRY, "fallback": 1}
@@ -77,6 +78,14 @@ def shares(percent: list[int], facts: int) -> list[int]:
 )
 async def test_random_plans_and_random_kills(plans: Plans, drawn: list[Any]) -> None:
     workers = [await plans.worker() for _ in range(1 if plans.is_sqlite else 2)]
+    try:
+        await compare(plans, workers, drawn)
+    finally:
+        await plans.world.workers.close()
+
+
+async def compare(plans: Plans, workers: list[Worker], drawn: list[Any]) -> None:
+    """Execute plans undisturbed, and once more with kills."""
     quiet = [await plans.begin(body_of(p), plans.new_name("quiet")) for p, _, _ in drawn]
     await plans.settle(quiet)
     expected = [await plans.came(one) for one in quiet]
@@ -86,12 +95,6 @@ async def test_random_plans_and_random_kills(plans: Plans, drawn: list[Any]) -> 
         )
         for (program, when, percent), came in zip(drawn, expected, strict=True)
     ]
-    import time
-
-    print("BEGUN", time.time() % 10000, drawn)
     assert await plans.interrupt(workers, cases) == sum(len(case.facts) for case in cases)
     for case, came in zip(cases, expected, strict=True):
         await plans.check(case, came)
-    print("DONE", time.time() % 10000)
-    for worker in workers:
-        await worker.kill()

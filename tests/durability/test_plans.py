@@ -6,7 +6,7 @@ import pytest
 
 from muster.domains.work.plans import NodeType
 from tests.durability.halting import When
-from tests.durability.plan_bodies import hierarchical, machines, people, sequential
+from tests.durability.plan_bodies import failing, hierarchical, machines, people, sequential
 from tests.durability.plans import Body, Plans
 
 pytestmark = [pytest.mark.anyio, pytest.mark.durability]
@@ -16,7 +16,7 @@ KILLS = 4
 
 
 @pytest.mark.parametrize(("when", "standby"), [("after", 0), ("before", 1)])
-@pytest.mark.parametrize("body", [sequential, hierarchical, machines, people])
+@pytest.mark.parametrize("body", [sequential, hierarchical, machines, people, failing])
 async def test_killed_at_every_boundary(plans: Plans, body: Body, when: When, standby: int) -> None:
     """Alone a worker is started again; else another one has to do without it for a while."""
     workers = [await plans.worker() for _ in range(1 + standby)]
