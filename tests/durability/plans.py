@@ -127,7 +127,7 @@ class Plans:
             tree.runs[id_] = places[id_][1]
             found[root] = Tree(tree.status, tree.facts + steps, tree.runs, tree.asks)
         for id_, run_id, status in asked:
-            tree = found[root := places[run_id][0]]
+            tree = found[root := places[run_id or ""][0]]
             asks = [*tree.asks, id_] if status == "pending" else tree.asks
             found[root] = Tree(tree.status, tree.facts + 1, tree.runs, asks)
         return found

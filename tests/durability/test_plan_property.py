@@ -74,7 +74,11 @@ def shares(percent: list[int], facts: int) -> list[int]:
     database=None,
     deadline=None,
     phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
 )
 async def test_random_plans_and_random_kills(plans: Plans, drawn: list[Any]) -> None:
     workers = [await plans.worker() for _ in range(1 if plans.is_sqlite else 2)]
