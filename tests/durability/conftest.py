@@ -8,6 +8,8 @@ import pytest
 
 from muster.entrypoints.assembly import Muster
 from muster.kernel.settings import Settings
+from tests.durability.plan_bodies import furnish
+from tests.durability.plans import Plans
 from tests.durability.servers import PlannedModel, ToolServer
 from tests.durability.workers import Nursery, Workers
 from tests.durability.world import World
@@ -93,9 +95,24 @@ async def world(
     return World(control=control, people=people, model=model, tools=tools, workers=workers)
 
 
+@pytest.fixture
+async def plans(world: World) -> Plans:
+    """Runs of plans; what they name is there."""
+    await furnish(world)
+    return Plans(world)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One process on SQLite can hold up no other for as long as a lease: nothing to test there."""
-    needless = [i for i in items if i.path.name == "test_frozen.py" and "[sqlite]" in i.name]
+    """One process on SQLite can hold up no other for as long as a lease: nothing to test there.
+
+    Nor do several processes share the work on one file in earnest.
+    """
+    needless = [
+        item
+        for item in items
+        if (item.path.name == "test_frozen.py" and "[sqlite]" in item.name)
+        or ("test_killed_at_every_boundary[sqlite-" in item.name and "-before-1" in item.name)
+    ]
     if needless:
         config.hook.pytest_deselected(items=needless)
         items[:] = [item for item in items if item not in needless]

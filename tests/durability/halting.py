@@ -10,8 +10,8 @@ many places of one plan are all interrupted by a single kill.
 import asyncio
 import os
 import re
-from dataclasses import dataclass
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -128,7 +128,7 @@ class Halting:
 
     async def _pass(self, run_id: str, when: When, new_facts: int = 0) -> None:
         """Return where the run may go on; where not, never."""
-        standing = self._runs[run_id]
+        standing = self._runs.get(run_id)
         if standing is None:
             return
         standing.facts += new_facts

@@ -32,10 +32,15 @@ def says(name: str) -> list[Reply]:
     return [Reply(text=f"{name} has spoken.")]
 
 
+def refuses(_: str) -> list[Reply]:
+    return [Reply(status=400)]
+
+
 async def furnish(world: World) -> None:
     """Make what the plans name."""
-    world.model.plans.update(asks=asks, says=says)
+    world.model.plans.update(asks=asks, says=says, refuses=refuses)
     await world.tool("fetch", "GET")
+    await world.tool("broken", "GET")
     await world.agent("fetch", name="Helper")
     for path, body in (("/crews", CREW), ("/workflows", INNER)):
         answer = await world.people.editor.post(path, json=body)
@@ -65,6 +70,20 @@ def hierarchical(tag: str) -> dict[str, Any]:
     return sequential(tag, process="hierarchical", manager_llm=MODEL)
 
 
+def failing(tag: str) -> dict[str, Any]:
+    """Return a flow that comes to no good end, and is not begun again for that."""
+    broken = {"run": f"{tag}t", "part": "broken"}
+    refused = {"type": "llm", "prompt": prompt("refuses", f"{tag}r")}
+    nodes = [
+        {"name": "start", "type": "start", "next": "fork"},
+        {"name": "fork", "type": "parallel", "branches": ["refused", "broken"], "next": "end"},
+        {"name": "refused", **refused, "next": "end"},
+        {"name": "broken", "type": "tool", "tool": "broken", "arguments": broken, "next": "end"},
+        {"name": "end", "type": "end"},
+    ]
+    return {"workflow": {"name": "Failing", "model": MODEL, "nodes": nodes}}
+
+
 def machines(tag: str) -> dict[str, Any]:
     """Return a flow that goes on by itself."""
 
@@ -73,7 +92,10 @@ def machines(tag: str) -> dict[str, Any]:
         return {"name": part, "type": "tool", "tool": "fetch", "arguments": arguments} | fields
 
     nodes = [
-        {"name": "start", "type": "start", "next": "fork"},
+        {"name": "start", "type": "start", "next": "refused"},
+        {"name": "refused", "type": "llm", "prompt": prompt("refuses", f"{tag}r"), "next": "broken"}
+        | {"retry": {"attempts": 1, "wait_s": 0}, "fallback": "none"},
+        fetch("broken", tool="broken", retry={"attempts": 1, "wait_s": 0}, on_error="fork"),
         {"name": "fork", "type": "parallel", "branches": ["talk", "p"], "next": "each"},
         {"name": "talk", "type": "llm", "prompt": prompt("says", f"{tag}b"), "next": "each"},
         fetch("p", next="each"),

@@ -1,4 +1,4 @@
-"""Plans that are killed: started many times, answered, interrupted at their boundaries, compared."""
+"""Plans that are killed: started often, answered, interrupted at their boundaries, compared."""
 
 import asyncio
 import json
@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from muster.domains.control.approvals import Approval
-from muster.domains.work.journal import Run, Step
+from muster.domains.work.journal import Run, Step, StepKind, StepStatus
 from tests.durability.halting import When, halt, halted, named
 from tests.durability.servers import LABEL
 from tests.durability.workers import PATIENCE_S, Worker, is_alive
@@ -42,6 +43,12 @@ class Case:
     facts: tuple[int, ...] = ()
     wasted: Calls = field(default_factory=Calls)
 
+    def shared(self, calls: Calls) -> Calls:
+        """Return calls as they are called in every run of the plan."""
+        return Calls(
+            {(label.replace(self.name, "*"), part): n for (label, part), n in calls.items()}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -64,6 +71,10 @@ class Came:
     questions: list[Any]
     calls: Calls
 
+    @property
+    def facts(self) -> int:
+        return len(self.steps) + len(self.questions)
+
 
 class Plans:
     """Runs of plans in a world whose workers can let them stand still."""
@@ -72,6 +83,16 @@ class Plans:
         self.world = world
         self.folder = Path(world.control.settings.data_dir) / "halts"
         self.folder.mkdir()
+        self._log = world.workers.nursery.log
+        self._logged = self._log.stat().st_size
+        self._names = count()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.world.control.database.is_sqlite
+
+    def new_name(self, kind: str) -> str:
+        return f"{kind}{next(self._names)}"
 
     async def worker(self) -> Worker:
         return await self.world.workers.start(
@@ -94,7 +115,9 @@ class Plans:
         async with self.world.control.database.read() as session:
             columns = (Run.id, Run.parent_run_id, Run.parent_key, Run.status, Run.head_seq)
             rows = (await session.execute(select(*columns).order_by(Run.created_at))).all()
-            asked = (await session.execute(select(Approval.id, Approval.run_id, Approval.status))).all()
+            asked = (
+                await session.execute(select(Approval.id, Approval.run_id, Approval.status))
+            ).all()
         places: dict[str, tuple[str, str]] = {}
         found: dict[str, Tree] = {}
         for id_, parent, key, status, steps in rows:
@@ -104,7 +127,7 @@ class Plans:
             tree.runs[id_] = places[id_][1]
             found[root] = Tree(tree.status, tree.facts + steps, tree.runs, tree.asks)
         for id_, run_id, status in asked:
-            tree = found[root := places[run_id][0]]
+            tree = found[root := places[run_id or ""][0]]
             asks = [*tree.asks, id_] if status == "pending" else tree.asks
             found[root] = Tree(tree.status, tree.facts + 1, tree.runs, asks)
         return found
@@ -114,24 +137,21 @@ class Plans:
         number = len([pid for pid in halted(self.folder, case.id) if not is_alive(pid)])
         return case.facts[number] if number < len(case.facts) else None
 
+    def _is_due(self, case: Case, tree: Tree) -> bool:
+        limit = self._limit(case)
+        return limit is not None and tree.facts >= limit
+
+    def _waits(self, case: Case, tree: Tree) -> bool:
+        """Tell whether people are to answer only when a process has been killed."""
+        return tree.status == "waiting_for_approval" and self._is_due(case, tree)
+
     def _stands(self, case: Case, tree: Tree) -> bool:
-        """Tell whether the run has ended, or goes no further before its process is killed."""
+        """Tell whether the run has ended, or goes no further before a process is killed."""
         if any(map(is_alive, halted(self.folder, case.id))):
             return True
-        limit = self._limit(case)
-        due = limit is not None and tree.facts >= limit
         if tree.status in FINAL:
-            return case.when == "before" or not due
-        return tree.status == "waiting_for_approval" and due
-
-    async def at_work(self, cases: Iterable[Case]) -> list[Case]:
-        """Return the runs whose processes have to be killed before they can come to their ends."""
-        trees = await self.trees()
-        return [
-            case
-            for case in cases
-            if trees[case.id].status not in FINAL or any(map(is_alive, halted(self.folder, case.id)))
-        ]
+            return case.when == "before" or not self._is_due(case, tree)
+        return self._waits(case, tree)
 
     async def settle(self, cases: Iterable[Case]) -> None:
         """Answer what the runs ask, until each of them has ended or stands still."""
@@ -142,9 +162,8 @@ class Plans:
             if not left:
                 return
             for case in left:
-                limit, tree = self._limit(case), trees[case.id]
-                if limit is None or tree.facts < limit:
-                    for question in tree.asks:
+                if not self._is_due(case, trees[case.id]):
+                    for question in trees[case.id].asks:
                         await self.answer(question)
             told = [(case.name, trees[case.id]) for case in left]
             assert time.monotonic() < deadline, f"{told}; {self.world.workers.nursery.said()}"
@@ -162,22 +181,51 @@ class Plans:
 
     # -- kills ------------------------------------------------------------------------------------
 
-    async def kill(self, worker: Worker, cases: Iterable[Case]) -> list[Case]:
-        """Kill a worker; returns the runs that stood still in it, or waited for people."""
-        await worker.kill()
+    async def interrupt(self, workers: list[Worker], cases: Sequence[Case]) -> int:
+        """Kill one worker after the other until all runs have ended; returns how many were hit.
+
+        Where there are others, one of them takes over before a new one is started.
+        """
+        await self.settle(cases)
+        hits = 0
+        while await self._at_work(cases):
+            hits += await self._kill(workers.pop(0), cases)
+            if workers:
+                await self.settle(cases)
+            workers.append(await self.worker())
+            await self.settle(cases)
+        self._require_quiet()
+        return hits
+
+    async def _at_work(self, cases: Iterable[Case]) -> bool:
+        """Tell whether a process has to be killed before all of the runs can come to their ends."""
         trees = await self.trees()
-        hit: list[Case] = []
+        return any(
+            trees[case.id].status not in FINAL or any(map(is_alive, halted(self.folder, case.id)))
+            for case in cases
+        )
+
+    async def _kill(self, worker: Worker, cases: Iterable[Case]) -> int:
+        """Kill a worker; returns how many runs stood still in it, or waited for people."""
+        await worker.kill()
+        trees, hits = await self.trees(), 0
         for case in cases:
             processes = halted(self.folder, case.id)
-            if trees[case.id].status in FINAL and worker.pid not in processes:
-                continue
-            if any(map(is_alive, processes)):
-                continue
+            tree = trees[case.id]
             if worker.pid not in processes:
+                if any(map(is_alive, processes)) or not self._waits(case, tree):
+                    continue
                 halt(self.folder, case.id, worker.pid)
-            case.wasted = self.asked(case) - await self._recorded(case, trees[case.id])
-            hit.append(case)
-        return hit
+            case.wasted = self.asked(case) - await self._recorded(case, tree)
+            hits += 1
+        return hits
+
+    def _require_quiet(self) -> None:
+        """Assert that no job failed: what only a later look mends has been lost for a while."""
+        with self._log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._logged)
+            said = log.read()
+        assert "engine_job_failed" not in said, said
 
     def asked(self, case: Case) -> Calls:
         """Return how often each call of a run came to the servers."""
@@ -187,15 +235,22 @@ class Plans:
         return Calls({call: n for call, n in every.items() if call[0][:-1] == case.name})
 
     async def _recorded(self, case: Case, tree: Tree) -> Calls:
-        """Return the calls whose answers are in the journals of a run."""
-        calls = Calls()
-        for run, step in await self._steps(tree):
+        """Return the calls whose answers are in the journals of a run, and will do.
+
+        A model that refused is asked again by a process that finds its run not ended.
+        """
+        steps = await self._steps(tree)
+        ended = {run.id for run, step in steps if step.key == "end"}
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for run, step in steps:
+            if _is_refusal(step) and run.id not in ended:
+                continue
             given = json.loads(step.input or "null")
-            if step.kind == "step.model" and (label := LABEL.search(str(run.inputs))):
-                calls[label[2], step.key.partition("~")[0]] += 1
+            if step.kind == StepKind.MODEL and (label := LABEL.search(str(run.inputs))):
+                found[run.id, _key(step)] = label[2], _key(step)
             elif isinstance(given, dict) and "part" in given:
-                calls[given["run"], given["part"]] += 1
-        return calls
+                found[run.id, step.key] = given["run"], given["part"]
+        return Calls(found.values())
 
     async def _steps(self, tree: Tree) -> list[tuple[Run, Step]]:
         async with self.world.control.database.read() as session:
@@ -221,12 +276,10 @@ class Plans:
             asked = await session.scalars(select(Approval).where(Approval.run_id.in_(tree.runs)))
             questions = [(tree.runs[a.run_id or ""], a.step_key, a.kind, a.status) for a in asked]
         steps = {
-            (tree.runs[run.id], step.key): same([step.kind, step.status, step.output])
+            (tree.runs[run.id], _key(step)): same([step.kind, step.status, step.output])
             for run, step in await self._steps(tree)
         }
-        calls = Calls(
-            {(label.replace(case.name, "*"), part): n for (label, part), n in self.asked(case).items()}
-        )
+        calls = case.shared(self.asked(case))
         return Came(run.status, same(run.result), steps, sorted(questions), calls)
 
     async def check(self, case: Case, quiet: Came) -> None:
@@ -237,8 +290,17 @@ class Plans:
         """
         came = await self.came(case)
         assert (came.status, came.result) == (quiet.status, quiet.result), case
-        assert came.steps == quiet.steps, case
+        assert came.steps == quiet.steps, (case, came.steps.keys() ^ quiet.steps.keys())
         assert came.questions == quiet.questions, case
-        wasted = Calls({(label.replace(case.name, "*"), p): n for (label, p), n in case.wasted.items()})
-        assert came.calls - quiet.calls <= wasted, (case, came.calls - quiet.calls)
+        again = came.calls - quiet.calls
+        assert again <= case.shared(case.wasted), (case, again)
         assert quiet.calls <= came.calls, (case, quiet.calls - came.calls)
+
+
+def _is_refusal(step: Step) -> bool:
+    return step.kind == StepKind.MODEL and step.status == StepStatus.ERROR
+
+
+def _key(step: Step) -> str:
+    """Return the key of a step, the same one for all refusals of a model at one place."""
+    return step.key.partition("~")[0] if _is_refusal(step) else step.key

@@ -48,7 +48,10 @@ class PlannedModel(ScriptedServer):
 
 
 class ToolServer:
-    """`/{verb}/{run}/{part}`: answers after `delay_s`, but not while the call is among `held`."""
+    """`/{verb}/{run}/{part}`: answers after `delay_s`, but not while the call is among `held`.
+
+    The verb `broken` has no good answer.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -68,6 +71,8 @@ class ToolServer:
         while (run, part) in self.held and not await request.is_disconnected():
             await asyncio.sleep(0.02)
         await asyncio.sleep(self.delay_s)
+        if request.path_params["verb"] == "broken":
+            return JSONResponse({"error": "It is broken."}, 422)
         return JSONResponse({"answer": f"{run}/{part}"})
 
 

@@ -11,104 +11,7 @@ from hypothesis import strategies as st
 from muster.domains.work.plans import NodeSpec, WorkflowSpec, evaluate, holds
 from muster.domains.work.plans.runner import PlanRunner, choose, transform
 from muster.domains.work.plans.scope import Scope
-
-Block = dict[str, Any]
-
-ASSIGNED = st.sampled_from(["a", "b", "c"])
-EXPRESSIONS = st.sampled_from(["a + 1", "b * 2 - a", "c", "a - b + c", "default(last, 0) == a"])
-CONDITIONS = st.sampled_from(["a > 2", "b < a", "c == 1", "a + b < 9"])
-STEPS = st.fixed_dictionaries({"kind": st.just("set"), "name": ASSIGNED, "to": EXPRESSIONS})
-OUTPUTS = st.just({"kind": "say"})
-
-
-def _blocks(inner: st.SearchStrategy[list[Block]]) -> st.SearchStrategy[list[Block]]:
-    choice = st.fixed_dictionaries(
-        {"kind": st.just("if"), "when": CONDITIONS, "yes": inner, "no": inner}
-    )
-    switch = st.fixed_dictionaries(
-        {"kind": st.just("switch"), "on": ASSIGNED, "ways": st.lists(inner, min_size=1, max_size=3)}
-    )
-    loop = st.fixed_dictionaries(
-        {"kind": st.just("loop"), "when": CONDITIONS, "most": st.integers(1, 3), "body": inner}
-    )
-    each = st.fixed_dictionaries(
-        {
-            "kind": st.just("map"),
-            "items": st.sampled_from(["[a, b]", "range(3)", "[]"]),
-            "body": inner,
-        }
-    )
-    fork = st.fixed_dictionaries(
-        {"kind": st.just("fork"), "ways": st.lists(inner, min_size=1, max_size=3)}
-    )
-    one = st.one_of(STEPS, OUTPUTS, choice, switch, loop, each, fork)
-    return st.lists(one, min_size=1, max_size=3)
-
-
-PROGRAMS = st.recursive(
-    st.lists(st.one_of(STEPS, OUTPUTS), min_size=1, max_size=2), _blocks, max_leaves=8
-)
-
-
-class Writing:
-    """Writes a program as a flow: one node for each block, a way out for each way."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeSpec] = []
-
-    def program(self, blocks: list[Block], after: str | None) -> str | None:
-        """Write blocks one after the other; returns the name of the first."""
-        for block in reversed(blocks):
-            after = self.block(block, after)
-        return after
-
-    def block(self, block: Block, after: str | None) -> str:
-        name = f"{block['kind']} {len(self.nodes)}"
-        self.nodes.append(NodeSpec(name=name, type="output"))
-        at = len(self.nodes) - 1
-        match block["kind"]:
-            case "set":
-                given: dict[str, Any] = {
-                    "type": "transform",
-                    "assign": {block["name"]: block["to"]},
-                    "next": after,
-                }
-            case "say":
-                given = {"type": "output", "next": after}
-            case "if":
-                then = self.program(block["yes"], after)
-                given = {
-                    "type": "if",
-                    "condition": block["when"],
-                    "then": then,
-                    "otherwise": self.program(block["no"], after),
-                }
-            case "switch":
-                cases = {str(i): self.program(way, after) for i, way in enumerate(block["ways"])}
-                given = {"type": "switch", "expression": block["on"], "cases": cases}
-                given["default"] = after or cases["0"]
-            case "loop":
-                given = {
-                    "type": "loop",
-                    "condition": block["when"],
-                    "max_iterations": block["most"],
-                    "body": self.program(block["body"], name),
-                    "next": after,
-                }
-            case "map":
-                given = {
-                    "type": "map",
-                    "items": block["items"],
-                    "next": after,
-                    "body": self.program(block["body"], name),
-                }
-            case _:
-                # Every way leads to a node of its own: without one it would go on behind the fork.
-                join = self.block({"kind": "say"}, after)
-                ways = [self.program(way, join) for way in block["ways"]]
-                given = {"type": "parallel", "branches": ways, "next": join}
-        self.nodes[at] = NodeSpec.model_validate({"name": name, **given})
-        return name
+from tests.work.plan_programs import Block, programs, written
 
 
 def reference(blocks: list[Block], variables: dict[str, Any], last: Any) -> Any:
@@ -217,14 +120,10 @@ def comparable(value: Any) -> Any:
     return [comparable(one) for one in value] if isinstance(value, list) else value
 
 
-@given(PROGRAMS, st.integers(0, 2**16))
+@given(programs(), st.integers(0, 2**16))
 @settings(max_examples=60, deadline=None)
 def test_a_crash_changes_nothing(program: list[Block], seed: int) -> None:
-    writing = Writing()
-    end = writing.block({"kind": "say"}, None)
-    first = writing.program(program, end)
-    nodes = [NodeSpec(name="start", type="start", next=first), *writing.nodes]
-    plan = WorkflowSpec(nodes=nodes, inputs={"c": 1})
+    plan = WorkflowSpec(nodes=written(program), inputs={"c": 1})
     whole = Journal(0, seed)
     result, crashes = executed(plan, whole)
     assert crashes == 0

@@ -74,6 +74,10 @@ class NodeActs:
             if node.type == "input" or node.assign:
                 scope.variables.update(output)
             return output
+        failure = self._memory.failure(f"x{key}")
+        if failure is not None:
+            # The process died before the end that this had to lead to was recorded.
+            raise NodeFailed(f"{node.name}: {failure['message']}")
         if self._memory.stop_requested:
             raise StopAsked
         act = self._acts.get(node.type)

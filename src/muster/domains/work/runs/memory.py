@@ -47,6 +47,7 @@ class RunMemory:
         self._finished: dict[str, FinishedStep] = {}
         self._taken: set[str] = set()
         self._intents: set[str] = set()
+        self._failures: dict[str, dict[str, Any]] = {}
         self._approvals: dict[tuple[str, str], StepApproval] = {}
 
     async def load(
@@ -60,8 +61,12 @@ class RunMemory:
         for row in rows:
             self._taken.add(row.key)
             status, kind = StepStatus(row.status), row.kind
-            failed = status is StepStatus.ERROR and kind == StepKind.MODEL
+            failed = status is StepStatus.ERROR and kind in {StepKind.MODEL, StepKind.SELF}
             error = await load_value(row.error, blobs) if failed else None
+            if kind in {StepKind.TASK_END, StepKind.TASK_ERROR}:
+                self._failures.clear()
+            elif error is not None:
+                self._failures[row.key.partition("~")[0]] = error
             if _counts_as_done(error, status, kind):
                 key = row.key.partition("~")[0]
                 output = await load_value(row.output, blobs)
@@ -72,6 +77,10 @@ class RunMemory:
     def finished(self, key: str) -> FinishedStep | None:
         """Return the step if it came to its end."""
         return self._finished.get(key)
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """Return the error of a step that failed since the run came to an end, if it ever did."""
+        return self._failures.get(key)
 
     def times(self, key: str) -> int:
         """Return how many attempts of a step the journal has."""
