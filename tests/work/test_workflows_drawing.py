@@ -244,9 +244,9 @@ def test_the_order_of_a_crew() -> None:
 
 def test_tasks_that_name_no_agent() -> None:
     task = TaskSpec(key="a")
-    for process, shown in (("sequential", "no agent"), ("hierarchical", "manager's choice")):
-        graph = gather_crew(CrewSpec(tasks=[task], process=process))
-        assert graph.boxes[0].kind == shown
+    assert gather_crew(CrewSpec(tasks=[task])).boxes[0].kind == "no agent"
+    managed = CrewSpec(tasks=[task], process="hierarchical")
+    assert gather_crew(managed).boxes[0].kind == "manager's choice"
 
 
 def test_what_is_too_much_is_left_out_and_told() -> None:
