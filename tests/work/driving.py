@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx2
 
+from tests.support.people import People
+
 FINAL = {"completed", "failed", "cancelled", "stopped", "rejected"}
 _PATIENCE_S = 20
 
@@ -41,6 +43,12 @@ async def open_approval(client: httpx2.AsyncClient, run_id: str) -> dict[str, An
     await until(client, run_id, "waiting_for_approval")
     (approval,) = (await client.get("/approvals", params={"run_id": run_id})).json()["items"]
     return approval
+
+
+async def decide(people: People, run_id: str, verb: str, **body: Any) -> None:
+    asked = await open_approval(people.owner, run_id)
+    said = await people.owner.post(f"/approvals/{asked['id']}/{verb}", json=body)
+    assert said.status_code == 200, said.text
 
 
 async def spans(client: httpx2.AsyncClient, run_id: str) -> list[dict[str, Any]]:

@@ -17,8 +17,13 @@ from muster.domains.work.runs import ExecutionCreate, Frozen, RunService
 from muster.entrypoints.assembly import Muster
 from muster.kernel.errors import NotFound
 from muster.platform.access import Caller
+from tests.support.people import People
+from tests.work.driving import until
 
 MODEL = "openai/scripted-large"
+START = {"name": "start", "type": "start", "next": "it"}
+END = {"name": "end", "type": "end"}
+TOLD = {"name": "told", "type": "output", "prompt": "{{ nodes.it.error.message }}"}
 
 
 class NothingStored:
@@ -84,3 +89,16 @@ async def start_plan(
         )
         run = await service.create(ExecutionCreate(), frozen)
     return run.id
+
+
+async def came(muster: Muster, people: People, spec: Any, **inputs: Any) -> dict[str, Any]:
+    """Execute a plan to its end."""
+    return await until(people.owner, await start_plan(muster, people.project_id, spec, **inputs))
+
+
+def alone(**node: Any) -> WorkflowSpec:
+    """Return a flow of one node, whose failure is told by another."""
+    return flow(START, {"name": "it", "next": "end", **node}, TOLD, END, model=MODEL)
+
+
+# -- flows -------------------------------------------------------------------------------------
