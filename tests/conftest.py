@@ -62,6 +62,13 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def pytest_sessionfinish() -> None:
+    """Keep what was measured: a worker that is slow to end is killed before it has done that."""
+    if (measuring := Coverage.current()) is not None:
+        measuring.stop()
+        measuring.save()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure coverage where it says something, for it costs as much again as testing.

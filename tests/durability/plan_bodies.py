@@ -103,7 +103,8 @@ def machines(tag: str) -> dict[str, Any]:
         fetch("i{{ item }}", name="item"),
         {"name": "again", "type": "loop", "condition": "n < 2", "body": "more", "next": "which"},
         {"name": "more", "type": "transform", "assign": {"n": "n + 1"}},
-        {"name": "which", "type": "if", "condition": "n == 2", "then": "rest", "otherwise": "end"},
+        {"name": "which", "type": "if", "condition": "n == 2", "then": "look", "otherwise": "end"},
+        {"name": "look", "type": "retrieval", "query": "anything", "next": "rest"},
         {"name": "rest", "type": "delay", "delay_s": 0.05, "next": "end"},
         {"name": "end", "type": "end", "inputs": {"said": "{{ nodes.talk }}", "n": "{{ n }}"}},
     ]

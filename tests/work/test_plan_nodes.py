@@ -334,7 +334,7 @@ async def test_the_limit_of_a_tool(working: Muster, people: People, silent: str)
     assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
 
 
-@pytest.mark.parametrize("path", ["../out.txt", "/etc/out", "a/../b", "x" * 199 + "/", "a\0b"])
+@pytest.mark.parametrize("path", ["../out.txt", "/etc/out", "a/../b", "x" * 199 + "/"])
 async def test_output_files_with_bad_paths(working: Muster, people: People, path: str) -> None:
     run = await came(working, people, crew(task("write", output_file=path)))
     assert run["status"] == "failed", run
