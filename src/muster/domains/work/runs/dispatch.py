@@ -5,6 +5,7 @@ pending run without a job. The same holds for a run whose job ended without endi
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -30,6 +31,8 @@ _AT_WORK = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPI
 # A run that another one has started is looked after by that. Said in a way that keeps databases
 # from the index of parents: nearly all runs have none.
 _IS_ROOT = func.coalesce(Run.parent_run_id, "") == ""
+# The first of each project before the second of any: who has many runs holds up nobody.
+_TURN = func.row_number().over(partition_by=Run.project_id, order_by=Run.created_at)
 # What a run is made of can be large, and is not needed to give it to the engine.
 _FOR_ITS_JOB = load_only(
     Run.project_id, Run.status, Run.priority, Run.segment, Run.fence, Run.wake_at
@@ -52,7 +55,7 @@ class Dispatcher:
 
     async def wake(self) -> int:
         """Let the runs go on whose moment has come, also when people have not answered yet."""
-        runs = await self._find(Run.wake_at <= clock.now())
+        runs = await self._find(Run.wake_at <= clock.now(), order=[Run.wake_at])
         for run in runs:
             action = RunAction.REQUEUE if run.status == RunStatus.PENDING else RunAction.WAKE
             async with self._parts.database.write() as session:
@@ -73,6 +76,7 @@ class Dispatcher:
             Run.status.in_([_PENDING, *_AT_WORK]),
             Run.wake_at.is_(None),
             is_late | (Run.updated_at < moment - _SILENT_FOR),
+            order=[Run.priority, _TURN, Run.created_at],
         )
         known = await self._parts.engine.known([run.job_id for run in runs])
         forgotten = [run for run in runs if run.job_id not in known]
@@ -80,12 +84,12 @@ class Dispatcher:
             await self._again(run)
         return len(forgotten)
 
-    async def _find(self, *conditions: ColumnElement[Any]) -> list[Run]:
+    async def _find(self, *conditions: ColumnElement[bool], order: Sequence[Any]) -> list[Run]:
         statement = (
             select(Run)
             .options(_FOR_ITS_JOB)
             .where(_IS_ROOT, Run.kind != EXTERNAL, *conditions)
-            .order_by(Run.priority, Run.created_at)
+            .order_by(*order)
             .limit(_BATCH)
         )
         async with self._parts.database.read() as session:
