@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import func, select
 
 from muster.entrypoints.assembly import Muster
+from muster.entrypoints.running import EngineMode
 from muster.kernel.background import in_background
 from muster.kernel.crypto import MasterKey
 from muster.kernel.db import Database
+from muster.kernel.settings import Settings
 from muster.platform.access import Caller
 from muster.platform.audit import PublicKey, growing, service
 from muster.platform.audit.errors import AuditKeyBroken, AuditLogBroken, AuditLogEmpty
@@ -242,9 +244,13 @@ async def test_a_broken_log_does_not_keep_others_from_being_signed(muster: Muste
     assert [row.size for row in await checkpoints(muster)] == [2]
 
 
-async def test_a_process_without_an_engine_makes_none_by_itself(muster: Muster) -> None:
-    assert muster.app
-    assert "audit-checkpoints" not in {task.get_name() for task in asyncio.all_tasks()}
+@pytest.mark.parametrize("engine", ["off", "submit"])
+async def test_only_a_process_with_an_engine_makes_them_by_itself(
+    settings: Settings, engine: EngineMode
+) -> None:
+    async with Muster(settings, engine=engine):
+        names = {task.get_name() for task in asyncio.all_tasks()}
+    assert ("audit-checkpoints" in names) is (engine == "submit")
 
 
 def test_a_public_key_is_named_after_itself() -> None:

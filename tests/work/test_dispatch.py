@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from muster.domains.work.journal import Run, RunStatus
-from muster.domains.work.runs import Detached, Dispatcher
+from muster.domains.work.journal import IllegalRunMove, Run, RunStatus
+from muster.domains.work.runs import Detached, Dispatcher, lifecycle
 from muster.engine import Job
 from muster.entrypoints import running
 from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import Running
 from muster.kernel import clock
 from muster.kernel.settings import Settings
+from muster.platform.access import Caller
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import make_agent, spans, start, until
@@ -237,3 +238,41 @@ async def test_a_process_may_only_submit(settings: Settings, scripted: ScriptedS
         assert process.running.engine is process.running.parts.engine
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert not names & {"dispatcher", "housekeeping"}
+
+
+@pytest.mark.parametrize("is_child", [False, True])
+async def test_an_answer_that_came_before_the_wait(
+    people: People, working: Muster, agent: dict[str, Any], is_child: bool
+) -> None:
+    parent = await parked(people, working, agent, status="waiting_for_approval")
+    state = {"status": "running", "parent_run_id": parent if is_child else None}
+    run_id = await parked(people, working, agent, **state)
+    engine = Deaf()
+    async with working.database.write() as session:
+        run = await session.get_one(Run, run_id)
+        caller = Caller.system(run.project_id)
+        await lifecycle.wait(
+            session, caller, run, [], for_people=True, wake_at=None, active_ms=1, engine=engine
+        )
+    # The one above takes it up again, in the step that it asked from.
+    assert engine.given == ([] if is_child else [f"{run_id}:2"])
+    assert (await people.viewer.get(f"/executions/{run_id}")).json()["status"] == "pending"
+
+
+async def test_a_wish_to_stop_is_not_slept_over(
+    people: People, working: Muster, agent: dict[str, Any]
+) -> None:
+    run_id = await parked(people, working, agent, status="stopping", stop_requested="graceful")
+    async with working.database.write() as session:
+        run = await session.get_one(Run, run_id)
+        with pytest.raises(IllegalRunMove):
+            await lifecycle.wait(
+                session,
+                Caller.system(run.project_id),
+                run,
+                [],
+                for_people=False,
+                wake_at=clock.now() + timedelta(hours=1),
+                active_ms=1,
+                engine=Deaf(),
+            )

@@ -191,7 +191,11 @@ async def wait(
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
     if not requests and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
-        await requeue(session, engine, await session.get_one(Run, run.id), RunAction.WAKE)
+        current = await session.get_one(Run, run.id)
+        await reopen(session, current, RunAction.WAKE)
+        if current.parent_run_id is None:
+            # Another one is taken up again by the run that it works for, and by nobody else.
+            submit_later(session, engine, current)
 
 
 async def _sleep(session: AsyncSession, run: Run, wake_at: datetime, *, active_ms: int) -> None:

@@ -3,10 +3,10 @@
 from muster.domains.work.workflows.checking import References
 from muster.domains.work.workflows.drawing import draw, draw_crew
 from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotFound
+from muster.domains.work.workflows.known import Known
 from muster.domains.work.workflows.models import Workflow
 from muster.domains.work.workflows.notations import Read, read_workflow, write_workflow
 from muster.domains.work.workflows.presenting import spec_of
-from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.publishing import publish_workflow
 from muster.domains.work.workflows.repository import find_workflow
 from muster.domains.work.workflows.schemas import WorkflowCreate

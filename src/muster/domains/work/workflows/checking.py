@@ -9,9 +9,9 @@ from sqlalchemy import select
 from muster.domains.catalogue.agents import Agent
 from muster.domains.work.crews import Crew
 from muster.domains.work.plans import PlanProblem, WorkflowSpec
+from muster.domains.work.workflows.known import Known
 from muster.domains.work.workflows.needs import references_of
 from muster.domains.work.workflows.notations import Read
-from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.repository import names_of_workflows
 from muster.domains.work.workflows.validating import problems_of
 from muster.kernel.db import Database

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from muster.domains.work.plans import NodeSpec, Severity
+from muster.domains.work.workflows.notations.document import OF_COLLECTIONS
 
 _REQUIRED = {
     "task": ("task", "the task"),
@@ -16,15 +17,6 @@ _REQUIRED = {
     "llm": ("prompt", "the prompt"),
     "retrieval": ("query", "what is looked for"),
 }
-_OF_COLLECTIONS = (
-    "service",
-    "collection",
-    "source_ids",
-    "match",
-    "keep_best",
-    "min_similarity",
-)
-"""What the backoffice family says about retrieval, and a search in files has not."""
 _WAYS: tuple[tuple[str, str, str, Severity], ...] = (
     ("start", "next", "The start must name the node that follows.", "error"),
     ("if", "then", "A node of type if must name the node for when it holds.", "error"),
@@ -74,7 +66,7 @@ def needs_of(node: NodeSpec, *, in_graph: bool) -> Iterator[Need]:
 
 
 def _of_files(node: NodeSpec) -> Iterator[Need]:
-    for field in _OF_COLLECTIONS:
+    for field in OF_COLLECTIONS:
         if field in node.inputs:
             text = f"Files of the project are searched, which know no {field}; leave it out."
             yield Need(field, text)

@@ -7,10 +7,10 @@ from typing import get_args
 
 from muster.domains.work.plans import NodeSpec, NodeType, PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.dialects import dialect_problems
+from muster.domains.work.workflows.known import Known
 from muster.domains.work.workflows.needs import needs_of, references_of
 from muster.domains.work.workflows.notations import Read
 from muster.domains.work.workflows.notations.chaining import targets_of
-from muster.domains.work.workflows.problems import Known
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
 from muster.kernel.nearest import nearest

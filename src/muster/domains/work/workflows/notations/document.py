@@ -42,7 +42,7 @@ _SPELLINGS = {
 }
 _URIS = ("tool", "tool_uri", "uri", "function")
 _RETRIEVED = ("query", "top_k", "glob", "store")
-_OF_COLLECTIONS = (
+OF_COLLECTIONS = (
     "service",
     "collection",
     "source_ids",
@@ -50,6 +50,7 @@ _OF_COLLECTIONS = (
     "keep_best",
     "min_similarity",
 )
+"""What documents say about retrieval, and a search in files has not."""
 _JOINT = "__"
 """Between a server and its tool, in the names of the catalogue."""
 
@@ -138,7 +139,7 @@ def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
         node |= {"tool": _uri(given), "arguments": inputs}
     elif kind == "rag_query":
         node |= {name: given.get(name) for name in _RETRIEVED}
-        node["inputs"] = {name: given[name] for name in _OF_COLLECTIONS if name in given}
+        node["inputs"] = {name: given[name] for name in OF_COLLECTIONS if name in given}
     else:
         node["inputs"] = inputs
     node |= {
