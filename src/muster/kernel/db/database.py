@@ -37,7 +37,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from muster.kernel.db.peeking import Peeked, Peeker
-from muster.kernel.db.sqlite_driver import BEGIN, BUSY_TIMEOUT_MS, sqlite_driver
+from muster.kernel.db.sqlite_driver import (
+    BEGIN,
+    BUSY_TIMEOUT_MS,
+    ReadingDriver,
+    SqliteDriver,
+    WritingDriver,
+    noticed,
+)
 
 T = TypeVar("T")
 
@@ -74,9 +81,10 @@ class Database:
     def __init__(self, url: str | URL, *, pool_size: int = 10) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._drivers: tuple[SqliteDriver, ...] = ()
         if self.is_sqlite:
-            self._writer = self._sqlite_engine(writer=True)
-            self._reader = self._sqlite_engine(writer=False)
+            self._drivers = (WritingDriver(), ReadingDriver())
+            self._writer, self._reader = map(self._sqlite_engine, self._drivers)
         else:
             self._writer = self._reader = create_async_engine(
                 _for_asyncpg(self.url),
@@ -110,12 +118,13 @@ class Database:
         """`sqlite` or `postgresql`."""
         return self.url.get_backend_name()
 
-    def _sqlite_engine(self, *, writer: bool) -> AsyncEngine:
+    def _sqlite_engine(self, driver: SqliteDriver) -> AsyncEngine:
+        writer = isinstance(driver, WritingDriver)
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(
             self.url,
-            module=sqlite_driver(writes=writer),
+            module=driver,
             pool_size=1 if writer else _READERS,
             max_overflow=0,
             pool_timeout=_WRITER_WAIT_S,
@@ -185,7 +194,8 @@ class Database:
         async with self._sqlite_writer() as driver:
             # Not public in aiosqlite, which has no other way to run a function in its thread; the
             # lock file pins its release.
-            return await driver._execute(self._transact_sqlite, driver._conn, work)  # noqa: SLF001
+            with noticed(driver):
+                return await driver._execute(self._transact_sqlite, driver._conn, work)  # noqa: SLF001
 
     def _transact_sqlite(self, raw: Any, work: Callable[[Connection], T]) -> T:
         if self._direct is None or self._direct[0] is not raw:
@@ -227,6 +237,8 @@ class Database:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+        for driver in self._drivers:
+            await driver.ended()
 
 
 def _for_asyncpg(url: URL) -> URL:

@@ -35,6 +35,7 @@ _SHORT_S = 0.003
 _LOOK_EVERY = 2000
 """Instructions of SQLite's machine, some tens of microseconds."""
 _FEW_ROWS = 20
+_LOOK_AGAIN_S = 0.001
 
 
 class _Outcome:
@@ -64,7 +65,7 @@ _AT_WORK = "muster_at_work"
 
 
 @contextmanager
-def _noticed(connection: Any) -> Generator[None]:
+def noticed(connection: Any) -> Generator[None]:
     """Note on a connection whose caller was cancelled that its thread may be at work still."""
     try:
         yield
@@ -131,7 +132,7 @@ class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
         # Neither name is public in aiosqlite, which offers no other way to run a function in a
         # connection's thread; the lock file pins its release.
         raw = connection._conn  # noqa: SLF001
-        with _noticed(connection):
+        with noticed(connection):
             outcome: _Outcome = await_(connection._execute(work, raw, operation, parameters))  # noqa: SLF001
         return outcome
 
@@ -186,13 +187,14 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ()
 
     def commit(self) -> None:
-        with _noticed(self._connection):
+        with noticed(self._connection):
             super().commit()
 
     def rollback(self) -> None:
         connection: Any = self._connection
         if getattr(connection, _AT_WORK, False):
             super().rollback()  # in the thread, behind what it still does
+            setattr(connection, _AT_WORK, False)
         elif connection._conn.in_transaction:  # noqa: SLF001
             connection._conn.rollback()  # noqa: SLF001
 
@@ -207,23 +209,42 @@ class _WritingConnection(_Connection):
     _cursor_cls = _WritingCursor
 
 
-class _Driver(AsyncAdapt_aiosqlite_dbapi):
+class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
+    """SQLAlchemy's driver, given to `create_async_engine` as its `module`."""
+
     connection_class: ClassVar[type[_Connection]]
+
+    def __init__(self) -> None:
+        super().__init__(aiosqlite, sqlite3)
+        self._opened: list[Any] = []
 
     def connect(self, *arg: Any, **kw: Any) -> AsyncAdapt_aiosqlite_connection:
         # Used by one unit of work at a time, now in the connection's thread and now in the loop's.
         made = super().connect(*arg, **{**kw, "check_same_thread": False})
-        return self.connection_class(self, made._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        connection: Any = made._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._opened = [one for one in self._opened if one._thread.is_alive()]  # noqa: SLF001
+        self._opened.append(connection)
+        return self.connection_class(self, connection)
+
+    async def ended(self) -> None:
+        """Return when no closed connection has a thread any more: it does first what it was given.
+
+        A unit of work whose caller was cancelled more than once does not wait for its connection
+        to close, but the connection's thread answers to the loop, which has to be there still.
+        """
+        for connection in self._opened:
+            # None of these names is public; the lock file pins aiosqlite's release.
+            while not connection._running and connection._thread.is_alive():  # noqa: ASYNC110, SLF001
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-class _ReadingDriver(_Driver):
+class ReadingDriver(SqliteDriver):
+    """The driver of connections that only read."""
+
     connection_class = _ReadingConnection
 
 
-class _WritingDriver(_Driver):
+class WritingDriver(SqliteDriver):
+    """The driver of the one connection that writes."""
+
     connection_class = _WritingConnection
-
-
-def sqlite_driver(*, writes: bool) -> AsyncAdapt_aiosqlite_dbapi:
-    """Return the driver, to be given to `create_async_engine` as its `module`."""
-    return (_WritingDriver if writes else _ReadingDriver)(aiosqlite, sqlite3)
