@@ -1,13 +1,30 @@
 """A database with the tests' own table, and an application on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
 
 from muster.kernel.db import Database
 from muster.kernel.http import App
+from tests.conftest import shared_folder
 from tests.kernel.things import client_of, make_app, make_table
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with PostgresServer.start(shared_folder(tmp_path_factory)) as server:
+        yield server
+
+
+@pytest.fixture
+async def postgresql(server: PostgresServer) -> AsyncIterator[Database]:
+    url = server.create_database()
+    database = Database(url)
+    yield database
+    await database.dispose()
+    server.drop_database(url)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ finished reply is.
 import asyncio
 import contextlib
 import sqlite3
-from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -84,7 +84,8 @@ class LiveBus:
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._id = new_id()
         self._tasks: list[asyncio.Task[None]] = []
-        self._outbox: asyncio.Queue[str] = asyncio.Queue()
+        self._outbox: deque[bytes] = deque()
+        self._filled = asyncio.Event()
         self._listening = asyncio.Event()
 
     async def start(self) -> None:
@@ -125,11 +126,12 @@ class LiveBus:
         self._deliver(topic, message)
         if self._database.is_sqlite or not self._tasks:
             return
-        payload = msgspec.json.encode([self._id, topic, message])
-        if len(payload) > MAX_PAYLOAD_BYTES:
+        entry = msgspec.json.encode([topic, message])
+        if len(self._payload([entry])) > MAX_PAYLOAD_BYTES:
             # Too long to send: the others are told to look at the database instead.
-            payload = msgspec.json.encode([self._id, topic, None])
-        self._outbox.put_nowait(payload.decode())
+            entry = msgspec.json.encode([topic, None])
+        self._outbox.append(entry)
+        self._filled.set()
 
     def nudge(self) -> None:
         """Tell every subscriber to look at the database."""
@@ -187,22 +189,42 @@ class LiveBus:
             await asyncio.sleep(_RECONNECT_S)
 
     def _received(self, _: Any, __: int, ___: str, payload: Any) -> None:
-        sender, topic, message = msgspec.json.decode(payload)
+        sender, entries = msgspec.json.decode(payload)
         if sender != self._id:
-            self._deliver(topic, message)
+            for topic, message in entries:
+                self._deliver(topic, message)
 
     async def _send(self) -> None:
-        payload: str | None = None
+        payload: bytes | None = None
         while True:
             try:
                 async with self._connected() as connection:
                     while True:
-                        payload = payload or await self._outbox.get()
-                        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+                        payload = payload or await self._next_payload()
+                        text = payload.decode()
+                        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, text)
                         payload = None
             except _connection_lost():
                 logger.warning("live_bus_cannot_send")
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _next_payload(self) -> bytes:
+        """Return what waits to be sent, as much as one notification may carry.
+
+        A notification costs the same for one message as for many. They are not many notifications
+        of one transaction, for of those PostgreSQL leaves out what it takes for repetitions.
+        """
+        while not self._outbox:
+            self._filled.clear()
+            await self._filled.wait()
+        entries = [self._outbox.popleft()]
+        size = len(self._payload(entries))
+        while self._outbox and (size := size + len(self._outbox[0]) + 1) <= MAX_PAYLOAD_BYTES:
+            entries.append(self._outbox.popleft())
+        return self._payload(entries)
+
+    def _payload(self, entries: Iterable[bytes]) -> bytes:
+        return b'["%s",[%s]]' % (self._id.encode(), b",".join(entries))
 
 
 def _connection_lost() -> tuple[type[Exception], ...]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -86,19 +87,10 @@ class Database:
             self._drivers = (WritingDriver(), ReadingDriver())
             self._writer, self._reader = map(self._sqlite_engine, self._drivers)
         else:
-            self._writer = self._reader = create_async_engine(
-                _for_asyncpg(self.url),
-                pool_size=pool_size,
-                max_overflow=pool_size * 2,
-                pool_timeout=_WRITER_WAIT_S,
-                pool_pre_ping=True,
-                # A process that is frozen inside a transaction must not keep its locks for ever.
-                connect_args={
-                    "server_settings": {"idle_in_transaction_session_timeout": _IDLE_LOCKS_MS}
-                },
-                json_serializer=_dumps,
-                json_deserializer=msgspec.json.decode,
-            )
+            self._writer = self._postgresql_engine(pool_size)
+            # Each statement sees what is committed when it begins, in a transaction or not. Without
+            # one it is one message to the server and back instead of three.
+            self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         # Connections beyond those that are kept open are made and closed for one use, which takes
         # many times as long as waiting for a turn.
         self._few = asyncio.Semaphore(max(pool_size // 2, 1))
@@ -133,6 +125,22 @@ class Database:
         )
         event.listen(engine.sync_engine, "connect", _on_connect(query_only=not writer))
         event.listen(engine.sync_engine, "begin", _begin_immediate if writer else _begin)
+        return engine
+
+    def _postgresql_engine(self, pool_size: int) -> AsyncEngine:
+        engine = create_async_engine(
+            _for_asyncpg(self.url),
+            pool_size=pool_size,
+            max_overflow=pool_size * 2,
+            pool_timeout=_WRITER_WAIT_S,
+            # A process that is frozen inside a transaction must not keep its locks for ever.
+            connect_args={
+                "server_settings": {"idle_in_transaction_session_timeout": _IDLE_LOCKS_MS}
+            },
+            json_serializer=_dumps,
+            json_deserializer=msgspec.json.decode,
+        )
+        event.listen(engine.sync_engine, "checkout", _refuse_lost)
         return engine
 
     def _sqlite_peeker(self) -> Engine:
@@ -235,8 +243,7 @@ class Database:
         if self._peeker is not None:
             self._peeker.close()
         await self._writer.dispose()
-        if self._reader is not self._writer:
-            await self._reader.dispose()
+        await self._reader.dispose()
         for driver in self._drivers:
             await driver.ended()
 
@@ -246,6 +253,17 @@ def _for_asyncpg(url: URL) -> URL:
     if (mode := url.query.get("sslmode")) is None:
         return url
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+def _refuse_lost(connection: DBAPIConnection, *_: object) -> None:
+    """Have the pool replace a connection that the server has closed.
+
+    The driver is told of that when it happens; to ask the server before each use takes three
+    messages to it and back.
+    """
+    driver: Any = connection.driver_connection
+    if driver.is_closed():
+        raise DisconnectionError
 
 
 def _on_connect(*, query_only: bool) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:
