@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from muster.kernel.db import Database
+from muster.kernel.db import Database, after_commit
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +90,30 @@ async def test_dispose_waits_for_the_work_of_those_who_wait_no_more(store: Datab
     await other.dispose()
     assert set(threading.enumerate()) <= before
     assert await numbers(store) == [1, 2]
+
+
+async def test_what_waits_for_a_commit_hears_of_it_although_its_caller_is_cancelled(
+    store: Database,
+) -> None:
+    heard = asyncio.Event()
+    committing = asyncio.Event()
+
+    async def hear() -> None:
+        committing.set()
+        await asyncio.sleep(0.01)
+        heard.set()
+
+    async def work() -> None:
+        async with store.write() as session:
+            await session.execute(text("INSERT INTO numbers VALUES (1)"))
+            after_commit(session, hear)
+
+    task = asyncio.create_task(work())
+    await committing.wait()
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert heard.is_set()
+    assert await numbers(store) == [1]

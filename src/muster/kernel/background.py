@@ -1,4 +1,4 @@
-"""What a process does beside its requests, until it ends."""
+"""What a process does beside its requests, and what is not broken off with them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,6 +21,20 @@ async def repeat(look: Callable[[], Awaitable[object]], *, every_s: float, name:
         except Exception:
             logger.exception("background_work_failed", work=name)
         await asyncio.sleep(every_s)
+
+
+async def unbroken(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Bring work to its end even if the caller is cancelled, who hears of that afterwards."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # of which nobody is left to be told
+        raise
 
 
 def in_background(

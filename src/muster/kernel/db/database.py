@@ -37,6 +37,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
+from muster.kernel.background import unbroken
 from muster.kernel.db.peeking import Peeked, Peeker
 from muster.kernel.db.sqlite_driver import (
     BEGIN,
@@ -177,11 +178,15 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a session whose changes are committed together when the block ends well."""
-        async with self._write_sessions() as session, session.begin():
+        """Yield a session whose changes are committed together when the block ends well.
+
+        A commit that has begun is not broken off: who is cancelled then hears of it when what waits
+        for the commit has been told.
+        """
+        async with self._write_sessions() as session:
             yield session
             await _run_before_commit(session)
-        await run_after_commit(session)
+            await unbroken(_commit(session), "commit")
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncConnection]:
@@ -302,6 +307,11 @@ async def _run_before_commit(session: AsyncSession) -> None:
     while hooks:
         name = next(iter(hooks))
         await hooks.pop(name)()
+
+
+async def _commit(session: AsyncSession) -> None:
+    await session.commit()
+    await run_after_commit(session)
 
 
 async def run_after_commit(session: AsyncSession) -> None:

@@ -38,6 +38,7 @@ from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.parts import RunParts
 from muster.domains.work.runs.steps import StepRunner
 from muster.kernel import clock
+from muster.kernel.background import unbroken
 from muster.kernel.errors import AppError
 from muster.platform.access import Caller
 
@@ -300,12 +301,7 @@ class Segment(ABC):
                     await ending.report(session)
             self._ended = True
 
-        committing = asyncio.create_task(commit(), name=f"end:{self.run.id}")
-        try:
-            await asyncio.shield(committing)
-        except asyncio.CancelledError:
-            await asyncio.wait({committing})
-            raise
+        await unbroken(commit(), f"end:{self.run.id}")
 
     async def _append_within(self, session: AsyncSession, rows: list[dict[str, Any]]) -> bool:
         """Append steps in a unit of work; returns whether the run was asked to stop meanwhile."""
