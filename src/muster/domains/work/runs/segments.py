@@ -305,6 +305,7 @@ class Segment(ABC):
             await asyncio.shield(committing)
         except asyncio.CancelledError:
             await asyncio.wait({committing})
+            committing.exception()  # it lost against whoever ended the run, and nobody else asks
             raise
 
     async def _append_within(self, session: AsyncSession, rows: list[dict[str, Any]]) -> bool:
