@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -185,3 +186,34 @@ async def test_old_answers_are_forgotten(client: httpx2.AsyncClient, database: D
         await forget_old(database)
     async with database.read() as session:
         assert list(await session.scalars(select(IdempotencyRecord.key))) == ["new"]
+
+
+async def test_a_client_that_goes_away_while_it_sends_is_no_fault(
+    app: App, database: Database
+) -> None:
+    sent = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "raw_path": PATH.encode(),
+        "query_string": b"",
+        "headers": [(b"idempotency-key", b"one"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "app": app,
+    }
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return next(sent)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    with capture_logs() as logs:
+        await app(scope, receive, send)
+    assert answers[0]["status"] == 400
+    assert not [line for line in logs if line["event"] == "unexpected_error"]
+    assert await count(database) == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 
+from tests.support.model_server import ScriptedServer
 from tests.support.people import People
 
 FINAL = {"completed", "failed", "cancelled", "stopped", "rejected"}
@@ -53,3 +54,11 @@ async def decide(people: People, run_id: str, verb: str, **body: Any) -> None:
 
 async def spans(client: httpx2.AsyncClient, run_id: str) -> list[dict[str, Any]]:
     return (await client.get(f"/execution-trace/{run_id}")).json()["spans"]
+
+
+async def asked(server: ScriptedServer, count: int) -> None:
+    """Wait until the model was asked so often."""
+    deadline = time.monotonic() + 30
+    while len(server.calls) < count:
+        assert time.monotonic() < deadline, len(server.calls)
+        await asyncio.sleep(0.01)

@@ -252,7 +252,15 @@ async def test_an_answer_that_came_before_the_wait(
         run = await session.get_one(Run, run_id)
         caller = Caller.system(run.project_id)
         await lifecycle.wait(
-            session, caller, run, [], for_people=True, wake_at=None, active_ms=1, engine=engine
+            session,
+            caller,
+            run,
+            [],
+            heard=(),
+            for_people=True,
+            wake_at=None,
+            active_ms=1,
+            engine=engine,
         )
     # The one above takes it up again, in the step that it asked from.
     assert engine.given == ([] if is_child else [f"{run_id}:2"])
@@ -271,6 +279,7 @@ async def test_a_wish_to_stop_is_not_slept_over(
                 Caller.system(run.project_id),
                 run,
                 [],
+                heard=(),
                 for_people=False,
                 wake_at=clock.now() + timedelta(hours=1),
                 active_ms=1,

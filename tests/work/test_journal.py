@@ -163,6 +163,17 @@ async def test_an_intent_lasts_until_its_step_is_settled(
     assert await open_intents() == []
 
 
+async def test_nothing_begins_to_act_in_a_run_that_has_ended(
+    database: Database, writer: JournalWriter
+) -> None:
+    run = await make_run(database, status="cancelled")
+    with pytest.raises(Fenced):
+        await writer.intend(run, 0, key="t1.0", name="pay", arguments="a" * 64)
+    await writer.append(run, 0, [step("t1.0", status=StepStatus.CANCELLED)])
+    async with database.read() as session:
+        assert (await session.scalars(select(Intent.key))).all() == []
+
+
 TAMPERINGS = {
     "a field of the step was changed": ("UPDATE steps SET output = '0' WHERE seq = 2"),
     "a step is missing or out of order": "DELETE FROM steps WHERE seq = 2",

@@ -9,7 +9,7 @@ import pytest
 from muster.entrypoints.assembly import Muster
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import make_agent, open_approval, spans, until
+from tests.work.driving import asked, make_agent, open_approval, spans, until
 from tests.work.plan_setting import MODEL, between, crew, flow, start_plan, task
 
 pytestmark = pytest.mark.anyio
@@ -28,14 +28,6 @@ def say(server: ScriptedServer, *replies: Reply) -> None:
     """Let the server answer with these from now on."""
     server.reset()
     server.script = Script(select="call", replies=list(replies))
-
-
-async def asked(server: ScriptedServer, count: int) -> None:
-    """Wait until the model was asked so often."""
-    deadline = time.monotonic() + 30
-    while len(server.calls) < count:
-        assert time.monotonic() < deadline, len(server.calls)
-        await asyncio.sleep(0.01)
 
 
 async def children(people: People, run_id: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import decide, until
+from tests.work.driving import asked, decide, spans, until
 from tests.work.plan_setting import (
     alone,
     came,
@@ -292,6 +292,27 @@ async def test_retries_wait(working: Muster, people: People, scripted: ScriptedS
     assert len(scripted.calls) == 3
 
 
+async def test_a_long_wait_for_another_attempt_costs_nothing(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    scripted.script = Script(select="call", replies=[Reply(status=400), Reply(text="Well.")])
+    node = {"type": "llm", "prompt": "x", "retry": {"attempts": 1, "wait_s": 3.2}}
+    run = await came(working, people, alone(**node))
+    assert (run["result"], run["segment"]) == ("Well.", 3), run
+    assert len(scripted.calls) == 2
+    scripted.reset()
+    scripted.script = Script(select="call", replies=[Reply(status=400)])
+    node["retry"]["wait_s"] = 3_000
+    run_id = await start_plan(working, people.project_id, alone(**node))
+    await asked(scripted, 1)
+    async with asyncio.timeout(30):
+        while "dn.it+2" not in [span["key"] for span in await spans(people.owner, run_id)]:
+            await asyncio.sleep(0.02)
+    await until(people.owner, run_id, "pending")
+    await people.owner.post(f"/executions/{run_id}/stop")
+    assert (await until(people.owner, run_id))["status"] == "stopped"
+
+
 @pytest.fixture
 async def silent() -> AsyncIterator[str]:
     """The address of a server that never answers."""
@@ -330,6 +351,10 @@ async def test_the_limit_of_a_tool(working: Muster, people: People, silent: str)
     node = {"type": "tool", "tool": "fetch_page", "arguments": {"url": silent}, "timeout_s": 0.3}
     run = await came(working, people, alone(**node, on_error="told"))
     assert run["result"] == "It did not end within 0.3 seconds.", run
+    (call,) = [s for s in await spans(people.owner, run["id"]) if s["key"] == "tn.it"]
+    assert (call["status"], call["error"]["code"]) == ("ERROR", "upstream_timeout"), call
+    progress = (await people.owner.get(f"/executions/{run['id']}/status")).json()["progress"]
+    assert progress["completed_tasks"] == 3, progress
     run = await came(working, people, alone(**node))
     assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
 

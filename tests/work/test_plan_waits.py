@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from muster.entrypoints.assembly import Muster
+from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import decide, open_approval, spans, until
+from tests.work.driving import asked, decide, make_agent, open_approval, spans, until
 from tests.work.plan_setting import END, alone, came, flow, start_plan
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +104,34 @@ async def test_transforms_are_the_same_when_taken_up_again(working: Muster, peop
     assert (await until(people.owner, run_id))["result"] == {"n": 1}
     keys = [span["key"] for span in await spans(people.owner, run_id)]
     assert len(keys) == len(set(keys))
+
+
+async def test_an_answer_that_comes_while_another_branch_works_is_not_asked_for_again(
+    working: Muster, people: People, scripted: ScriptedServer
+) -> None:
+    await people.editor.patch("/tools/calculator", json={"requires_approval": True})
+    agent = await make_agent(people.editor)
+    sum_ = {"name": "calculator", "arguments": {"expression": "1+1"}}
+    scripted.reset()
+    scripted.script = Script(
+        select="call", replies=[Reply(tool_calls=[sum_]), Reply(text="Two.", delay_s=1)]
+    )
+    spec = flow(
+        {"name": "fork", "type": "parallel", "branches": ["a", "b"], "next": "end"},
+        {"name": "a", "type": "approval", "next": "end"},
+        {"name": "b", "type": "agent", "agent": agent["id"], "prompt": "Add.", "next": "end"},
+        {"name": "end", "type": "end", "inputs": {"a": "{{ nodes.a.reason }}"}},
+    )
+    run_id = await start_plan(working, people.project_id, spec)
+    await until(people.owner, run_id, "waiting_for_approval")
+    (child,) = (await people.owner.get("/executions", params={"parent_run_id": run_id})).json()[
+        "items"
+    ]
+    await decide(people, child["id"], "approve")
+    await asked(scripted, 2)
+    (own,) = (await people.owner.get("/approvals", params={"run_id": run_id})).json()["items"]
+    said = await people.owner.post(f"/approvals/{own['id']}/approve", json={"reason": "Fine"})
+    assert said.status_code == 200, said.text
+    assert (await until(people.owner, run_id))["result"] == {"a": "Fine"}
+    every = {"run_id": run_id, "status": "all"}
+    assert (await people.owner.get("/approvals", params=every)).json()["total"] == 1

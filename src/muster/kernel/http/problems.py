@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from muster.kernel.errors import (
     AppError,
@@ -194,6 +194,11 @@ async def framework_error(request: Request, error: Exception) -> JSONResponse:
     return _respond(request, body, dict(known.headers or {}))
 
 
+async def client_gone(request: Request, _: Exception) -> JSONResponse:
+    """Let a request be bad whose client went away before all of it was here: no fault of ours."""
+    return await framework_error(request, HTTPException(400, "The request came to no end."))
+
+
 async def database_error(request: Request, error: Exception) -> JSONResponse:
     """Render the ways in which a database refuses what a client sent."""
     orig = getattr(error, "orig", None)
@@ -238,6 +243,7 @@ HANDLERS: dict[Any, Any] = {
     AppError: app_error,
     RequestValidationError: validation_error,
     HTTPException: framework_error,
+    ClientDisconnect: client_gone,
     StatementError: database_error,
     PoolTimeout: database_error,
     OverflowError: unreadable_value,

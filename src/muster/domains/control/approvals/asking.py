@@ -1,6 +1,6 @@
 """What runs do with approvals: ask, read what was decided, withdraw."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -15,6 +15,7 @@ from muster.platform import events
 from muster.platform.access import Caller
 
 PENDING = "pending"
+DECIDED = ("approved", "rejected")
 INPUT = "input"
 """Kind of a question that is answered with values, not with a yes alone."""
 AGENT_REVIEW = "agent_review"
@@ -35,19 +36,31 @@ async def ask(
     run_id: str,
     agent_id: str | None,
     requests: Sequence[ApprovalRequest],
+    heard: Collection[str],
 ) -> list[str]:
     """Put questions about steps of a run; one that is open already is not asked twice.
 
+    Whoever asks holds the run, so that nobody decides meanwhile. `heard` has the decisions that
+    the run knows: a question that was decided since it looked is not asked again.
+
     Returns the ids of the open approvals.
     """
-    statement = select(Approval).where(Approval.run_id == run_id, Approval.status == PENDING)
-    open_ones = {
-        (a.step_key, a.kind, a.arguments_hash): a.id for a in await session.scalars(statement)
+    statement = select(Approval).where(
+        Approval.run_id == run_id,
+        Approval.status.in_([PENDING, *DECIDED]),
+        Approval.id.not_in(heard),
+    )
+    asked = {
+        (a.step_key, a.kind, a.arguments_hash): a
+        for a in await session.scalars(statement.order_by(Approval.created_at))
     }
     ids: list[str] = []
     for request in requests:
-        known = open_ones.get((request.step_key, request.kind, request.arguments_hash))
-        ids.append(known or _add(session, caller, run_id, agent_id, request))
+        known = asked.get((request.step_key, request.kind, request.arguments_hash))
+        if known is None:
+            ids.append(_add(session, caller, run_id, agent_id, request))
+        elif known.status == PENDING:
+            ids.append(known.id)
     await session.flush()
     return ids
 
@@ -134,7 +147,7 @@ async def decisions_of(session: AsyncSession, run_id: str) -> list[StepApproval]
     """Return what was decided about the steps of a run, oldest first."""
     statement = (
         select(Approval)
-        .where(Approval.run_id == run_id, Approval.status.in_(["approved", "rejected"]))
+        .where(Approval.run_id == run_id, Approval.status.in_(DECIDED))
         .order_by(Approval.decided_at)
     )
     return [

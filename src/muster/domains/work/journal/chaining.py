@@ -172,10 +172,13 @@ def append_group(group: Sequence[Append], connection: Connection) -> list[Append
 def _refused(head: _Head, append: Append) -> bool:
     """Tell whether an append comes too late: another process has the run, or it has ended.
 
-    Only what was broken off may still be recorded in a run that somebody ended.
+    Only what was broken off may still be recorded in a run that somebody ended; nothing may begin
+    to act in it.
     """
     if head.fence != append.fence:
         return True
     if not RunStatus(head.status).is_final:
         return False
+    if append.intent is not None:
+        return True
     return any(row["status"] != StepStatus.CANCELLED for row in append.rows)

@@ -1,6 +1,5 @@
 """What each type of node does. A node's result is one step of the journal."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from muster.kernel.errors import AppError
 
 _OF_TOOLS = frozenset({"tool", "retrieval"})
 _LONGEST_QUERY = 500
+_LONGEST_PAUSE_S = 3_600
 
 Act = Callable[[NodeSpec, Scope, str, list[Run]], Awaitable[Any]]
 """Returns a node's result; adds the runs that it took, those that failed too."""
@@ -44,7 +44,7 @@ class NodeActs:
             Limits(max_iter=1_000_000, max_rpm=None, max_execution_time_s=None),
             workspace,
         )
-        waits = NodeWaits(segment, plan.templates)
+        waits = self._waits = NodeWaits(segment, plan.templates)
         self._acts: dict[str, Act] = {
             "start": self._pass,
             "end": self._end,
@@ -95,11 +95,10 @@ class NodeActs:
         started = clock.now()
         runs: list[Run] = []
         for attempt in range(node.retry.attempts + 1):
+            tried = f"{key}+{attempt + 1}" if attempt else key
             if attempt:
-                wait = node.retry.wait_s * node.retry.backoff ** (attempt - 1)
-                await asyncio.sleep(min(wait, 3_600))
+                await self._pause(node, attempt, tried)
             try:
-                tried = f"{key}+{attempt + 1}" if attempt else key
                 value = await act(node, scope, tried, runs)
             except AppError as error:
                 if attempt < node.retry.attempts:
@@ -109,6 +108,14 @@ class NodeActs:
                 await self._append(node, key, started, StepStatus.OK, value, runs)
             return value
         raise AssertionError(node.name)
+
+    async def _pause(self, node: NodeSpec, attempt: int, tried: str) -> None:
+        """Wait before another attempt; one that was waited for is not waited for again."""
+        wait = min(node.retry.wait_s * node.retry.backoff ** (attempt - 1), _LONGEST_PAUSE_S)
+        again = self._memory.times(f"x{key_of_node(tried)}")
+        await self._waits.pause(node, f"{tried}{f'^{again}' if again else ''}", wait)
+        if self._memory.stop_requested:
+            raise StopAsked
 
     async def _failed(
         self,
@@ -290,15 +297,9 @@ class NodeActs:
             iteration=0,
             call=ToolCall(id=key, name=tools[0].name, arguments=arguments),
             tool=tools[0],
+            timeout_s=node.timeout_s,
         )
-        bound = asyncio.timeout(node.timeout_s)
-        try:
-            async with bound:
-                outcome = await self._steps.act(use)
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            raise NodeFailed(f"It did not end within {node.timeout_s:g} seconds.") from None
+        outcome = await self._steps.act(use)
         if outcome.is_error:
             told: Any = outcome.content
             text = cast("dict[str, Any]", told).get("message") if isinstance(told, dict) else None

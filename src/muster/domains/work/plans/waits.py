@@ -93,28 +93,46 @@ class NodeWaits:
         return {v.name: scope.variables[v.name] for v in node.variables}
 
     async def delay(self, node: NodeSpec, scope: Scope, key: str, _: list[Run]) -> Any:
+        until = self._noted(key)
+        if until is None:
+            until = await self._note(node, key, self._until(node, scope))
+        await self._sleep(until)
+        return {"until": clock.iso(until)}
+
+    async def pause(self, node: NodeSpec, key: str, seconds: float) -> None:
+        """Wait a while between two attempts of a node; a long while costs nothing."""
+        until = self._noted(key)
+        if until is None:
+            until = clock.now() + timedelta(seconds=seconds)
+            if seconds > _SLEEPS_HERE_S:
+                await self._note(node, key, until)
+        await self._sleep(until)
+
+    def _noted(self, key: str) -> datetime | None:
         begun = self._memory.finished(f"d{key}")
-        if begun is None:
-            until = self._until(node, scope)
-            await self._segment.append(
-                NewStep(
-                    key=self._memory.attempt_key(f"d{key}"),
-                    kind=StepKind.SELF,
-                    name=node.name,
-                    started_at=clock.now(),
-                    ended_at=clock.now(),
-                    parent_key="start",
-                    output=clock.iso(until),
-                    properties={"node_type": "delay"},
-                )
+        return None if begun is None else datetime.fromisoformat(begun.output)
+
+    async def _note(self, node: NodeSpec, key: str, until: datetime) -> datetime:
+        """Keep until when a node waits, so that it waits no longer after a crash."""
+        await self._segment.append(
+            NewStep(
+                key=self._memory.attempt_key(f"d{key}"),
+                kind=StepKind.SELF,
+                name=node.name,
+                started_at=clock.now(),
+                ended_at=clock.now(),
+                parent_key="start",
+                output=clock.iso(until),
+                properties={"node_type": "delay"},
             )
-        else:
-            until = datetime.fromisoformat(begun.output)
+        )
+        return until
+
+    async def _sleep(self, until: datetime) -> None:
         left = (until - clock.now()).total_seconds()
         if left > _SLEEPS_HERE_S:
             raise Suspended(for_people=False, wake_at=until)
         await asyncio.sleep(max(left, 0))
-        return {"until": clock.iso(until)}
 
     def _until(self, node: NodeSpec, scope: Scope) -> datetime:
         if node.until is None:

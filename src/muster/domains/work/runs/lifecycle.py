@@ -1,6 +1,6 @@
 """The moves of a run, each with its event, in one unit of work."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -160,6 +160,7 @@ async def wait(
     run: Run,
     requests: Sequence[approvals.ApprovalRequest],
     *,
+    heard: Collection[str],
     for_people: bool,
     wake_at: datetime | None,
     active_ms: int,
@@ -168,17 +169,18 @@ async def wait(
     """Ask people and let the run wait, in one unit of work.
 
     Without requests of its own the run waits for a run that it started. With `wake_at` it goes on
-    at that moment whatever people have decided until then.
+    at that moment whatever people have decided until then. `heard` has the decisions it knows.
     """
     if not for_people:
         assert wake_at is not None  # noqa: S101 - else nothing would wake it
         await _sleep(session, run, wake_at, active_ms=active_ms)
         return
-    asked = await approvals.ask(
-        session, caller, run_id=run.id, agent_id=run.agent_id, requests=requests
-    )
+    # First the run: whoever decides holds it, so that each of two sees what the other has done.
     await transition(
         session, run.id, RunAction.WAIT, fence=run.fence, active_ms=active_ms, wake_at=wake_at
+    )
+    asked = await approvals.ask(
+        session, caller, run_id=run.id, agent_id=run.agent_id, requests=requests, heard=heard
     )
     events.record(
         session,
@@ -189,7 +191,7 @@ async def wait(
         await _rest(session, caller, run.agent_id)
     await go_along(session, caller, RunMove(run, RunStatus.WAITING_FOR_APPROVAL))
     tell(session, run.id, RunStatus.WAITING_FOR_APPROVAL)
-    if not requests and not await _child_waits(session, run.id):
+    if not asked and not await _child_waits(session, run.id):
         # The answer came while the other steps of this run were being finished.
         current = await session.get_one(Run, run.id)
         await reopen(session, current, RunAction.WAKE)

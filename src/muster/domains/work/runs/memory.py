@@ -1,6 +1,6 @@
 """What the journal says about a run that is being executed, held while the process has it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,12 +49,14 @@ class RunMemory:
         self._intents: set[str] = set()
         self._failures: dict[str, dict[str, Any]] = {}
         self._approvals: dict[tuple[str, str], StepApproval] = {}
+        self.heard: frozenset[str] = frozenset()
+        """The ids of all that people had decided when the run was taken up."""
 
     async def load(
         self,
         rows: Sequence[StepRow],
         intents: Iterable[str],
-        approvals: Iterable[StepApproval],
+        approvals: Collection[StepApproval],
         blobs: BlobStore,
     ) -> None:
         """Take in what was recorded so far."""
@@ -73,6 +75,7 @@ class RunMemory:
                 self._finished[key] = FinishedStep(key, kind, status, row.name, output, error)
         self._intents = set(intents)
         self._approvals = {(a.step_key, a.kind): a for a in approvals}
+        self.heard = frozenset(a.id for a in approvals)
 
     def finished(self, key: str) -> FinishedStep | None:
         """Return the step if it came to its end."""

@@ -7,7 +7,15 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
-from muster.domains.work.journal import ACTIVE, FINAL, JournalReader, Run, Step, StepRow
+from muster.domains.work.journal import (
+    ACTIVE,
+    FINAL,
+    JournalReader,
+    Run,
+    Step,
+    StepRow,
+    StepStatus,
+)
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.schemas import ExecutionList, HistoryList
 from muster.kernel.db import Repository
@@ -83,8 +91,11 @@ class RunRepository(Repository[Run]):
         """Return how many nodes of the plan have ended, and what is under way; None for agents."""
         if "plan" not in run.snapshot:
             return None, []
+        # What a tool answered is the end of its node, except where that is an error: those are
+        # tried again, or have a step of the node's own.
+        answered = Step.key.startswith("tn.") & (Step.status == StepStatus.OK.value)
         ended = select(func.count()).where(
-            Step.run_id == run.id, Step.key.startswith("n.") | Step.key.startswith("tn.")
+            Step.run_id == run.id, Step.key.startswith("n.") | answered
         )
         under_way = select(Run.name).where(
             Run.parent_run_id == run.id, Run.status.in_([status.value for status in ACTIVE])

@@ -319,6 +319,7 @@ class Segment(ABC):
                 self.caller,
                 self.run,
                 suspended.requests,
+                heard=self.memory.heard,
                 for_people=suspended.for_people,
                 wake_at=suspended.wake_at,
                 active_ms=self.active_ms,

@@ -60,7 +60,7 @@ from muster.domains.work.runs.keeping import count_tokens, failed, take_in
 from muster.domains.work.runs.memory import RunMemory
 from muster.domains.work.runs.speaking import Tokens
 from muster.kernel import clock, metrics
-from muster.kernel.errors import AppError
+from muster.kernel.errors import AppError, UpstreamTimeout
 from muster.kernel.live import LiveBus
 
 _RETRYABLE_CHOICES = ("retry", "skip", "fail")
@@ -83,13 +83,17 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolUse:
-    """One call of a tool; `tool` is None when the agent has no tool of this name."""
+    """One call of a tool; `tool` is None when the agent has no tool of this name.
+
+    What takes longer than `timeout_s` is broken off and has failed.
+    """
 
     key: str
     parent_key: str
     iteration: int
     call: ToolCall
     tool: BoundTool | None
+    timeout_s: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -269,7 +273,7 @@ class StepRunner:
                 arguments=arguments_hash(tool.name, step.arguments),
             )
         try:
-            outcome = await tool.call(dict(step.arguments), self._tool_context(use))
+            outcome = await self._answer(use, tool, dict(step.arguments))
             came.answered = outcome_answered(outcome)
         except AppError as error:
             outcome = ToolOutcome(
@@ -286,6 +290,18 @@ class StepRunner:
         await self._append(record)
         metrics.TOOL_CALLS.labels(tool.kind, record.status.value).inc()
         return outcome
+
+    async def _answer(
+        self, use: ToolUse, tool: BoundTool, arguments: dict[str, Any]
+    ) -> ToolOutcome:
+        bound = asyncio.timeout(use.timeout_s)
+        try:
+            async with bound:
+                return await tool.call(arguments, self._tool_context(use))
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise UpstreamTimeout(f"It did not end within {use.timeout_s:g} seconds.") from None
 
     async def _unsure(
         self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
