@@ -22,6 +22,7 @@ from muster.domains.work.costs.schemas import (
     Periods,
     ProviderCosts,
 )
+from muster.domains.work.logs import provider_of
 from muster.kernel import clock
 from muster.kernel.errors import FieldError, Invalid
 
@@ -103,11 +104,11 @@ class CostService:
         whole = _sums(rows)["cost"]
         by_name: dict[str, list[Row[Any]]] = {}
         for row in rows:
-            by_name.setdefault(row.provider, []).append(row)
+            by_name.setdefault(_provider(row), []).append(row)
         providers = [
             ProviderCosts(
                 provider=name,
-                models=[row.model for row in group],
+                models=list(dict.fromkeys(row.model or row.name for row in group)),
                 share=_share(_sums(group)["cost"], whole),
                 **_sums(group),
             )
@@ -115,6 +116,10 @@ class CostService:
         ]
         providers.sort(key=lambda costs: (-costs.cost, -costs.calls, costs.provider))
         return CostsByProvider(currency="USD", providers=providers, **_whole(providers))
+
+
+def _provider(row: Row[Any]) -> str:
+    return row.provider or (row.model and provider_of(row.model)) or "unknown"
 
 
 def _sums(rows: Iterable[Row[Any]]) -> dict[str, Any]:
