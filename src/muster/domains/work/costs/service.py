@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.costs.naming import provider_and_model
 from muster.domains.work.costs.repository import CostRepository
 from muster.domains.work.costs.schemas import (
     AgentCosts,
@@ -22,7 +23,6 @@ from muster.domains.work.costs.schemas import (
     Periods,
     ProviderCosts,
 )
-from muster.domains.work.logs import provider_of
 from muster.kernel import clock
 from muster.kernel.errors import FieldError, Invalid
 
@@ -103,12 +103,15 @@ class CostService:
         rows = await self._costs.by_provider(params.bounds)
         whole = _sums(rows)["cost"]
         by_name: dict[str, list[Row[Any]]] = {}
+        models: dict[str, dict[str, None]] = {}
         for row in rows:
-            by_name.setdefault(_provider(row), []).append(row)
+            name, model = provider_and_model(row.provider, row.model, row.name)
+            by_name.setdefault(name, []).append(row)
+            models.setdefault(name, {})[model] = None
         providers = [
             ProviderCosts(
                 provider=name,
-                models=list(dict.fromkeys(row.model or row.name for row in group)),
+                models=list(models[name]),
                 share=_share(_sums(group)["cost"], whole),
                 **_sums(group),
             )
@@ -116,10 +119,6 @@ class CostService:
         ]
         providers.sort(key=lambda costs: (-costs.cost, -costs.calls, costs.provider))
         return CostsByProvider(currency="USD", providers=providers, **_whole(providers))
-
-
-def _provider(row: Row[Any]) -> str:
-    return row.provider or (row.model and provider_of(row.model)) or "unknown"
 
 
 def _sums(rows: Iterable[Row[Any]]) -> dict[str, Any]:
