@@ -112,9 +112,15 @@ async def test_the_budget_for_a_month(people: People, muster: Muster) -> None:
     assert (month["spent"], month["enabled"], month["enforcement"]) == (0.75, True, "warn")
     assert month["alert_thresholds"] == [50, 100]
 
+    alerts = await people.owner.put("/cost/budget", json={"alert_thresholds": [90]})
+    assert (alerts.status_code, alerts.json()["alert_thresholds"]) == (200, [90])
+    assert (alerts.json()["monthly_limit"], alerts.json()["enforcement"]) == (2, "warn")
+
     removed = await people.owner.put("/cost/budget", json={"monthly_limit": None})
     assert (removed.json()["budget_id"], removed.json()["spent"]) == (None, 0.75)
     assert (await people.owner.put("/cost/budget", json={"monthly_limit": None})).status_code == 200
+    without = await people.owner.put("/cost/budget", json={"alert_thresholds": [90]})
+    assert (without.status_code, without.json()["errors"][0]["field"]) == (422, "monthly_limit")
     assert (await people.viewer.get("/budgets")).json()["items"] == []
 
 

@@ -173,7 +173,13 @@ async def test_agent_keys_get_what_binds_their_agents(people: People, connect: C
     await made(people, name="Harmless", risk_classification="minimal")
     foreign = await made(people, name="Foreign", agent_id=theirs)
 
-    params = {"agent_key": "invoices", "enabled": "true", "limit": 1000, "skip": 0}
+    params = {
+        "agent_key": "invoices",
+        "enabled": "true",
+        "limit": 1000,
+        "skip": 0,
+        "instance": "i-1",
+    }
     answer = await mine.get("/policies", params=params)
     assert answer.status_code == 200, answer.text
     assert [policy["name"] for policy in answer.json()] == ["Own", "Every"]

@@ -36,7 +36,13 @@ def by_name(counts: list[dict[str, Any]]) -> dict[str, int]:
     return {count["name"]: count["count"] for count in counts}
 
 
-async def test_costs_are_those_of_the_cost_views(people: People, world: World) -> None:
+async def test_costs_are_those_of_the_cost_views(
+    people: People, working: Muster, world: World
+) -> None:
+    said: list[dict[str, Any]] = [{"provider": odd, "model": odd} for odd in (5, True, ["x"], "")]
+    said += [{"provider": "x" * 300}, {"model": "anthropic/claude"}, {"model": "gpt-4o"}]
+    odd = [call(f"o{n}", world.begin, properties=each) for n, each in enumerate(said)]
+    await add_steps(working, people.project_id, odd, created_at=world.begin)
     costs = (await told(people, **world.period))["costs"]
     summary = (await get(people, "/cost/summary", **world.period))["total"]
     sums = [name for name in summary if name != "cost"]

@@ -201,3 +201,26 @@ async def test_a_fault_of_the_budgets_refuses_no_log(
         assert (await logged(agent, agent_id, **CALL))["steps_logged"] == 1
     await logged(agent, agent_id, **CALL)
     assert await spent(people, made) == (0.01, 0)
+
+
+async def test_what_is_logged_of_providers_is_free_form(
+    people: People, agent: httpx2.AsyncClient, agent_id: str
+) -> None:
+    """Whatever an agent has written where a provider is looked for, the view answers."""
+    for provider in (5, 1.5, True, {"a": 1}, ["x"], "", "x" * 300, "own"):
+        properties = {"provider": provider, "model": provider, "cost": 0.5}
+        await logged(agent, agent_id, kind="step.model", verb=None, properties=properties)
+    for model in ("openai/gpt-4o", "gpt-4o"):
+        named = {"model": model, "cost": 1}
+        step = {"kind": "step.model", "verb": None, "step_name": "Read"}
+        await logged(agent, agent_id, properties=named, **step)
+    answer = await people.viewer.get("/cost/by-provider")
+    assert answer.status_code == 200, answer.text
+    providers = {one["provider"]: one for one in answer.json()["providers"]}
+    assert {name: one["calls"] for name, one in providers.items()} == {
+        "unknown": 7,
+        "openai": 2,
+        "own": 1,
+    }
+    assert sorted(providers["openai"]["models"]) == ["gpt-4o", "openai/gpt-4o"]
+    assert providers["own"]["models"] == ["own"]

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
-from muster.domains.work.journal import Step
+from muster.domains.work.journal import JournalReader, Run, Step
+from muster.domains.work.journal.chaining import step_hash
+from muster.domains.work.journal.reading import step_values
 from muster.entrypoints.assembly import Muster
+from muster.kernel.chain import GENESIS
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
 from tests.work.external_setting import agent_client, code, logged, registered, steps_of
@@ -178,3 +181,53 @@ async def test_a_removed_row_is_named(
         await session.execute(delete(Step).where(Step.run_id == run_id, Step.seq == removed))
     found = (await people.viewer.get("/logs/tasks/t-1/verify")).json()
     assert (found["valid"], found["first_bad_seq"]) == (False, bad)
+
+
+async def test_what_is_cut_off_together_with_the_head_is_missed(
+    muster: Muster, people: People, agent: httpx2.AsyncClient
+) -> None:
+    agent_id = await registered(agent)
+    hashes = [(await logged(agent, agent_id))["hash_tail"] for _ in range(3)]
+    run_id = (await logged(agent, agent_id, kind="task.end", verb=None))["execution_id"]
+    assert (await people.viewer.get("/logs/tasks/t-1/verify")).json()["valid"]
+    async with muster.database.write() as session:
+        await session.execute(delete(Step).where(Step.run_id == run_id, Step.seq > 2))
+        cut = update(Run).where(Run.id == run_id).values(head_seq=2, head_hash=hashes[1])
+        await session.execute(cut)
+    for path in ("/logs/tasks/t-1/verify", f"/execution-trace/{run_id}/verify"):
+        found = (await people.viewer.get(path)).json()
+        assert (found["valid"], found["first_bad_seq"]) == (False, 3)
+
+
+async def test_a_chain_that_was_written_anew_is_not_the_one_that_ended(
+    muster: Muster, people: People, agent: httpx2.AsyncClient
+) -> None:
+    agent_id = await registered(agent)
+    await logged(agent, agent_id)
+    run_id = (await logged(agent, agent_id, kind="task.end", verb=None))["execution_id"]
+    async with muster.database.write() as session:
+        previous = GENESIS
+        for row in await JournalReader(session).steps(run_id):
+            values = {**step_values(row), "name": "Other", "previous_hash": previous}
+            values["hash"] = previous = step_hash(previous, values)
+            here = (Step.run_id == run_id, Step.seq == row.seq)
+            await session.execute(update(Step).where(*here).values(values))
+        await session.execute(update(Run).where(Run.id == run_id).values(head_hash=previous))
+    found = (await people.viewer.get("/logs/tasks/t-1/verify")).json()
+    assert (found["valid"], found["first_bad_seq"]) == (False, 2)
+    assert "rewritten" in found["reason"]
+
+
+@pytest.mark.parametrize("column", ["started_at", "name"])
+async def test_a_row_that_cannot_be_read_is_named(
+    muster: Muster, people: People, agent: httpx2.AsyncClient, column: str
+) -> None:
+    if muster.database.dialect == "postgresql":
+        return  # such values cannot be stored there
+    agent_id = await registered(agent)
+    for _ in range(3):
+        await logged(agent, agent_id)
+    async with muster.database.write() as session:
+        await session.execute(text(f"UPDATE steps SET {column} = x'ff' WHERE seq = 2"))
+    found = (await people.viewer.get("/logs/tasks/t-1/verify")).json()
+    assert (found["valid"], found["first_bad_seq"]) == (False, 2)

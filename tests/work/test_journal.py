@@ -18,6 +18,7 @@ from muster.domains.work.journal import (
     StepKind,
     StepStatus,
     load_value,
+    verify_run,
 )
 from muster.kernel import clock
 from muster.kernel.db import Database
@@ -70,7 +71,7 @@ def step(key: str, **values: Any) -> NewStep:
 async def verify(database: Database, run_id: str, blobs: LocalBlobStore) -> Any:
     async with database.read() as session:
         run = await session.get_one(Run, run_id)
-        return await JournalReader(session).verify(run, blobs)
+        return await verify_run(session, run, blobs)
 
 
 async def test_fifty_at_once_give_one_unbroken_chain(

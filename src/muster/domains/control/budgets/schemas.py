@@ -177,8 +177,9 @@ class CostBudgetUpdate(In):
     """The project's budget for a month."""
 
     monthly_limit: Annotated[
-        Limit | None, Field(description="US dollars a month; null removes the budget.")
-    ]
+        Limit | MISSING | None,
+        Field(description="US dollars a month; null removes the budget. The first time it is due."),
+    ] = MISSING
     alert_thresholds: Thresholds | MISSING = MISSING
     enforcement: Enforced | MISSING = MISSING
 

@@ -25,6 +25,7 @@ from muster.domains.control.budgets.schemas import (
 from muster.domains.control.budgets.windows import Window, window_of
 from muster.kernel import clock
 from muster.kernel.db import Repository
+from muster.kernel.errors import FieldError, Invalid
 from muster.kernel.live import LiveBus
 from muster.kernel.paging import Rows
 from muster.platform import events
@@ -190,6 +191,9 @@ class BudgetService:
     async def set_monthly(self, body: CostBudgetUpdate) -> CostBudgetOut:
         """Set, change or remove the project's budget for a month."""
         budget = await self._budgets.monthly()
+        if body.monthly_limit is MISSING and budget is None:
+            text = "there is no budget for a month yet; say what its limit is"
+            raise Invalid(f"monthly_limit: {text}", errors=[FieldError("monthly_limit", text)])
         if body.monthly_limit is None:
             if budget is not None:
                 await self.delete(budget.id)

@@ -151,6 +151,13 @@ class PolicyList(ListParams):
             "agent of its environment and class.",
         ),
     ] = None
+    instance: Annotated[
+        str | None,
+        Field(
+            max_length=255,
+            description="Which process of the agent asks, as its clients say; all get the same.",
+        ),
+    ] = None
     scope: Annotated[
         Scope | None,
         Field(

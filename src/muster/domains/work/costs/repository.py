@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, cast, func, select
+from sqlalchemy import ColumnElement, Row, Select, case, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -55,10 +55,14 @@ class CostRepository:
         return (await self._session.execute(query)).all()
 
     async def by_provider(self, bounds: Bounds) -> Sequence[Row[Any]]:
-        """Return the sums of each provider and model, dearest first."""
-        provider = func.coalesce(self._provider(), "unknown").label("provider")
-        query = self._within(select(provider, Step.name.label("model"), *_SUMS), bounds)
-        query = query.group_by(provider, Step.name).order_by(func.count().desc(), Step.name)
+        """Return the sums of each provider and model, those with most calls first.
+
+        What an agent elsewhere has logged may name neither: then both are None, and `name` is that
+        of its step.
+        """
+        named = (self._text("provider").label("provider"), self._text("model").label("model"))
+        query = self._within(select(*named, Step.name, *_SUMS), bounds)
+        query = query.group_by(*named, Step.name).order_by(func.count().desc(), Step.name)
         return (await self._session.execute(query)).all()
 
     def _own(self, column: Any) -> ColumnElement[bool]:
@@ -79,7 +83,11 @@ class CostRepository:
             return func.to_char(func.timezone("UTC", Step.ended_at), "YYYY-MM-DD")
         return func.strftime("%Y-%m-%d", Step.ended_at)
 
-    def _provider(self) -> ColumnElement[Any]:
+    def _text(self, name: str) -> ColumnElement[str | None]:
+        """Return a property if it is a text: agents elsewhere may log anything under its name."""
         if self._on_postgres:
-            return cast(Step.properties, JSONB)["provider"].astext
-        return func.json_extract(Step.properties, "$.provider")
+            value = cast(Step.properties, JSONB)[name]
+            return case((func.jsonb_typeof(value) == "string", value.astext))
+        path = f"$.{name}"
+        is_text = func.json_type(Step.properties, path) == "text"
+        return case((is_text, func.json_extract(Step.properties, path)))

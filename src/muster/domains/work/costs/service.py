@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.work.costs.naming import provider_and_model
 from muster.domains.work.costs.repository import CostRepository
 from muster.domains.work.costs.schemas import (
     AgentCosts,
@@ -102,12 +103,15 @@ class CostService:
         rows = await self._costs.by_provider(params.bounds)
         whole = _sums(rows)["cost"]
         by_name: dict[str, list[Row[Any]]] = {}
+        models: dict[str, dict[str, None]] = {}
         for row in rows:
-            by_name.setdefault(row.provider, []).append(row)
+            name, model = provider_and_model(row.provider, row.model, row.name)
+            by_name.setdefault(name, []).append(row)
+            models.setdefault(name, {})[model] = None
         providers = [
             ProviderCosts(
                 provider=name,
-                models=[row.model for row in group],
+                models=list(models[name]),
                 share=_share(_sums(group)["cost"], whole),
                 **_sums(group),
             )

@@ -7,7 +7,6 @@ from muster.domains.work.journal.payloads import BlobStore
 from muster.domains.work.journal.reading import (
     JournalReader,
     StepRow,
-    Verification,
     duration_ms,
     load_value,
 )
@@ -19,6 +18,7 @@ from muster.domains.work.journal.statuses import (
     StepKind,
     StepStatus,
 )
+from muster.domains.work.journal.verifying import Verification, verify_run
 from muster.domains.work.journal.writer import Fenced, JournalWriter, NewStep, run_topic
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "load_value",
     "run_topic",
     "transition",
+    "verify_run",
 ]

@@ -1,20 +1,16 @@
-"""Reading the journal: steps in order, long payloads, verification of the chain."""
+"""Reading the journal: steps in order, and long payloads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal.chaining import step_hash
-from muster.domains.work.journal.models import Run, Step
+from muster.domains.work.journal.models import Step
 from muster.domains.work.journal.payloads import MARK, BlobStore
 from muster.domains.work.journal.statuses import StepKind
-from muster.kernel.chain import GENESIS
 
 StepRow = Row[Any]
 """A row of `steps` with all its columns; the ORM is left out on this path."""
@@ -29,23 +25,12 @@ _STEPS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """Whether a run's chain is whole; if not, the first bad number and why."""
-
-    valid: bool
-    steps: int
-    head_hash: str
-    first_bad_seq: int | None = None
-    reason: str | None = None
-
-
 async def load_value(text: str | None, blobs: BlobStore) -> Any:
     """Return the value that a journal text stands for, fetched from the blob store if need be."""
     if text is None:
         return None
     if is_blob(text):
-        return msgspec.json.decode(await blobs.get(_digest(text)))
+        return msgspec.json.decode(await blobs.get(digest_of(text)))
     return msgspec.json.decode(text)
 
 
@@ -54,7 +39,8 @@ def is_blob(text: str) -> bool:
     return text.startswith(f'{{"{MARK}"')
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return by what a payload is known in the blob store."""
     return str(msgspec.json.decode(text)[MARK]["sha256"])
 
 
@@ -106,45 +92,6 @@ class JournalReader:
             .limit(limit)
         )
         return (await self._session.scalars(statement)).all()
-
-    async def verify(self, run: Run, blobs: BlobStore) -> Verification:
-        """Recompute the chain of a run from its first step to its head."""
-        previous, expected = GENESIS, 0
-
-        def bad(seq: int, reason: str) -> Verification:
-            return Verification(
-                valid=False,
-                steps=run.head_seq,
-                head_hash=run.head_hash,
-                first_bad_seq=seq,
-                reason=reason,
-            )
-
-        for row in await self.steps(run.id):
-            expected += 1
-            if row.seq != expected:
-                return bad(expected, "a step is missing or out of order")
-            if row.previous_hash != previous:
-                return bad(row.seq, "the step does not follow the one before it")
-            if step_hash(previous, step_values(row)) != row.hash:
-                return bad(row.seq, "a field of the step was changed")
-            for text in (row.input, row.output, row.properties, row.decision, row.error):
-                if not await _blob_intact(text, blobs):
-                    return bad(row.seq, "a stored payload of the step was changed or lost")
-            previous = row.hash
-        if expected != run.head_seq or previous != run.head_hash:
-            return bad(expected + 1, "the end of the journal is missing")
-        return Verification(valid=True, steps=expected, head_hash=previous)
-
-
-async def _blob_intact(text: str | None, blobs: BlobStore) -> bool:
-    if text is None or not is_blob(text):
-        return True
-    digest = _digest(text)
-    try:
-        return sha256(await blobs.get(digest)).hexdigest() == digest
-    except FileNotFoundError:
-        return False
 
 
 def step_values(row: StepRow) -> dict[str, Any]:

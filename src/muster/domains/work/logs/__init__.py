@@ -5,5 +5,15 @@ from muster.domains.work.logs.intake import Intake, Observer
 from muster.domains.work.logs.models import ExternalTask
 from muster.domains.work.logs.tasks import LogAgent
 from muster.domains.work.logs.translation import LoggedStep, read_step
+from muster.domains.work.logs.usage import provider_of
 
-__all__ = ["ExternalTask", "IdleSweep", "Intake", "LogAgent", "LoggedStep", "Observer", "read_step"]
+__all__ = [
+    "ExternalTask",
+    "IdleSweep",
+    "Intake",
+    "LogAgent",
+    "LoggedStep",
+    "Observer",
+    "provider_of",
+    "read_step",
+]

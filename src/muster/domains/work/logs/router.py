@@ -14,7 +14,7 @@ from starlette.types import Scope as AsgiScope
 
 from muster.adapters.blobs import LocalBlobStore
 from muster.domains.catalogue.agents import AgentInactive, AgentNotFound, AgentService
-from muster.domains.work.journal import JournalReader
+from muster.domains.work.journal import verify_run
 from muster.domains.work.logs.bodies import (
     WIRE_VERSION,
     check_wire_version,
@@ -243,7 +243,7 @@ async def _verified(
     params: Annotated[TaskQuery, Query()],
 ) -> TaskVerification:
     run, named = await LogRepository(session, caller.project_id).task(task_id, params.agent_id)
-    found = await JournalReader(session).verify(run, blobs)
+    found = await verify_run(session, run, blobs)
     return TaskVerification(
         task_id=named,
         execution_id=run.id,

@@ -90,10 +90,15 @@ def _priced(places: list[Mapping[str, Any]], counts: dict[str, int], at: datetim
     provider = _text(places, "provider")
     if provider is None and "/" in model:
         provider, _, model = model.partition("/")
-    if provider is None:
-        named = model.casefold()
-        provider = next((p for start, p in _FAMILIES.items() if named.startswith(start)), None)
-    return price(provider, model, Usage(**counts), at)
+    return price(provider or provider_of(model), model, Usage(**counts), at)
+
+
+def provider_of(model: str) -> str | None:
+    """Return whose model it is, as far as its name says."""
+    if "/" in model:
+        return model.partition("/")[0]
+    named = model.casefold()
+    return next((p for start, p in _FAMILIES.items() if named.startswith(start)), None)
 
 
 def _text(places: list[Mapping[str, Any]], *names: str) -> str | None:

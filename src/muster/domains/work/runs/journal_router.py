@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.websockets import WebSocketDisconnect
 
-from muster.domains.work.journal import JournalReader
+from muster.domains.work.journal import JournalReader, verify_run
 from muster.domains.work.runs.errors import RunNotFound
 from muster.domains.work.runs.following import LiveItem, follow
 from muster.domains.work.runs.repository import RunRepository, steps_below
@@ -193,7 +193,7 @@ async def verify_execution(
 ) -> VerificationOut:
     """Recompute the hash chain of a run and tell whether its journal is as it was written."""
     run = await RunRepository(session, caller.project_id).get(execution_id)
-    found = await JournalReader(session).verify(run, parts.blobs)
+    found = await verify_run(session, run, parts.blobs)
     return VerificationOut(
         execution_id=run.id,
         valid=found.valid,

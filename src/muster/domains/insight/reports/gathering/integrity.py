@@ -9,7 +9,7 @@ from muster.domains.insight.reports.checks import LogChecks
 from muster.domains.insight.reports.document import Integrity, InvalidRun
 from muster.domains.insight.reports.extent import Extent, snapshot
 from muster.domains.insight.reports.gathering.steps import Told
-from muster.domains.work.journal import BlobStore, JournalReader, Run, Step
+from muster.domains.work.journal import BlobStore, Run, Step, verify_run
 from muster.kernel.db import Database
 from muster.platform.events import EventRecord
 
@@ -111,7 +111,7 @@ async def _verify(
             reason = "the run was removed while its chain was recomputed"
             return InvalidRun(run_id=run_id, name=name, first_bad_seq=None, reason=reason), 0
         name = run.name
-        found = await JournalReader(session).verify(run, blobs)
+        found = await verify_run(session, run, blobs)
     except (ValueError, TypeError):  # what the platform never wrote
         return InvalidRun(run_id=run_id, name=name, first_bad_seq=None, reason=_UNREADABLE), 0
     if found.valid:

@@ -11,6 +11,7 @@ from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.insight.reports.extent import Extent
+from muster.domains.work.costs import provider_and_model
 from muster.domains.work.journal import BlobStore, Step, StepKind, load_value
 
 _BATCH = 500
@@ -29,7 +30,7 @@ _ACTIONS = {"allow", "warn", "ask", "block"}
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, FileNotFoundError)
 _MODEL = StepKind.MODEL.value
 
-# What is said in a model's properties is needed of its provider only.
+# What is said in the properties is needed of calls of models only.
 _COLUMNS = (
     Step.run_id,
     Step.seq,
@@ -119,11 +120,13 @@ class StepTotals:
         self.by_day[day] += 1
         if row.kind != _MODEL:
             return
+        said = _said(row.properties)
+        provider, model = provider_and_model(said.get("provider"), said.get("model"), row.name)
         for amounts in (
             self.costs,
             self.costs_by_agent[row.agent_id],
-            self.costs_by_model[row.name],
-            self.costs_by_provider[_provider(row.properties)],
+            self.costs_by_model[model],
+            self.costs_by_provider[provider],
             self.costs_by_day[day],
         ):
             amounts.add(row)
@@ -148,14 +151,13 @@ class StepTotals:
             known.by_action[finding["action"]] += 1
 
 
-def _provider(properties: str | None) -> str:
-    """Return the provider that a model's step names; unreadable ones name none."""
+def _said(properties: str | None) -> dict[str, Any]:
+    """Return what a model's step says of itself; unreadable ones say nothing."""
     try:
         found: Any = msgspec.json.decode(properties or "{}")
     except msgspec.DecodeError:
-        return "unknown"
-    named = cast("dict[str, Any]", found).get("provider") if isinstance(found, dict) else None
-    return str(named) if named else "unknown"
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 async def read_steps(
