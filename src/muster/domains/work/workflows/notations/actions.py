@@ -18,7 +18,11 @@ from muster.domains.work.workflows.notations.reading import (
 )
 
 _TYPES = {"get_user_input": "input", "mcp_tool": "tool", "send_output": "output"}
-_SPELLINGS = {"message": "prompt", "arguments": "input_bindings", "tool": "exposed_tool_name"}
+_SPELLINGS = {
+    "message": ["prompt"],
+    "arguments": ["input_bindings"],
+    "tool": ["exposed_tool_name"],
+}
 _JOINT = "__"
 
 

@@ -31,16 +31,28 @@ MARKS = {
     "rest_servers",
 }
 """Fields that only documents have."""
-NODE_MARKS = {"else", "expr", "use_history", "history_limit", "allowed_tools", "stream_output"}
-_SPELLINGS = {
-    "otherwise": "else",
-    "expression": "expr",
-    "model": "llm_model",
-    "model_settings": "llm_kwargs",
-    "tools": "allowed_tools",
-    "arguments": "inputs",
+OF_CHATS = {
+    "use_history",
+    "history_limit",
+    "history_max_chars",
+    "stream_output",
+    "stream_delta",
+    "stream_instructions",
+    "stream_partials",
 }
-_URIS = ("tool", "tool_uri", "uri", "function")
+"""What documents say about a chat around the run."""
+NODE_MARKS = {"else", "expr", "allowed_tools", "llm_kwargs"} | OF_CHATS
+URIS = ("tool", "tool_uri", "uri", "function")
+"""What the tool of a function may be called."""
+_SPELLINGS = {
+    "otherwise": ["else"],
+    "expression": ["expr"],
+    "model": ["llm_model"],
+    "model_settings": ["llm_kwargs"],
+    "tools": ["allowed_tools"],
+    "arguments": ["inputs"],
+    "tool": URIS,
+}
 _RETRIEVED = ("query", "top_k", "glob", "store")
 OF_COLLECTIONS = (
     "service",
@@ -187,7 +199,7 @@ def _inputs(place: Place, given: Any) -> dict[str, Any]:
 
 
 def _uri(given: Mapping[str, Any]) -> Any:
-    uri = next((given[name] for name in _URIS if given.get(name)), None)
+    uri = next((given[name] for name in URIS if given.get(name)), None)
     return tool_named(uri) if isinstance(uri, str) else uri
 
 
