@@ -71,6 +71,17 @@ async def test_the_life_of_an_agent_project(people: People, muster: Muster) -> N
         assert len(facts) == count
 
 
+async def test_what_is_shown_can_be_sent_back(people: People) -> None:
+    await made(people, tool_refs=["calculator"])
+    assert (await people.editor.post("/agent-projects/intake/publish")).status_code == 200
+    shown = (await people.editor.get("/agent-projects/intake")).json()["agent_project"]
+    back = await people.editor.put("/agent-projects/intake", json=shown)
+    assert (back.status_code, back.json()) == (200, {"agent_project": shown})
+    again = await people.editor.post("/agent-projects", json={**shown, "id": "copy"})
+    assert again.status_code == 201, again.text
+    assert again.json()["agent_project"]["spec"] == shown["spec"]
+
+
 async def test_only_the_owner_sees_it(people: People) -> None:
     await made(people)
     for client in (people.owner, people.viewer, people.outsider):
