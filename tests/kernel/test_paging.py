@@ -3,10 +3,11 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from muster.kernel.db import Database
@@ -183,3 +184,21 @@ def test_pages_are_named_after_what_they_hold() -> None:
     assert Page[AgentOut].__name__ == "AgentPage"
     assert CursorPage[AgentOut].__name__ == "AgentCursorPage"
     assert Page[int].__name__ == "intPage"
+
+
+class _Colour(StrEnum):
+    RED = "red"
+
+
+class _Filtered(ListParams):
+    status: Annotated[Literal["open", "Shut"] | None, Field(description="d")] = None
+    colour: _Colour | None = None
+    search: str | None = None
+
+
+def test_words_of_filters_are_taken_in_any_case() -> None:
+    params = _Filtered.model_validate({"status": "OPEN", "colour": "Red", "search": "OPEN"})
+    assert (params.status, params.colour, params.search) == ("open", _Colour.RED, "OPEN")
+    assert _Filtered.model_validate({"status": "Shut", "limit": "5"}).status == "Shut"
+    with pytest.raises(ValidationError):
+        _Filtered.model_validate({"status": "ajar"})

@@ -32,7 +32,9 @@ class NothingStored:
     async def task(self, project_id: str, reference: str) -> tuple[str, TaskSpec]:
         raise NotFound(f"{project_id}: {reference}")
 
-    async def crew(self, project_id: str, reference: str) -> tuple[str, CrewSpec]:
+    async def crew(
+        self, project_id: str, reference: str, model: str | None
+    ) -> tuple[str, CrewSpec]:
         raise NotFound(f"{project_id}: {reference}")
 
     async def workflow(self, project_id: str, reference: str) -> tuple[str, WorkflowSpec]:

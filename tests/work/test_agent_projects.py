@@ -71,6 +71,17 @@ async def test_the_life_of_an_agent_project(people: People, muster: Muster) -> N
         assert len(facts) == count
 
 
+async def test_what_is_shown_can_be_sent_back(people: People) -> None:
+    await made(people, tool_refs=["calculator"])
+    assert (await people.editor.post("/agent-projects/intake/publish")).status_code == 200
+    shown = (await people.editor.get("/agent-projects/intake")).json()["agent_project"]
+    back = await people.editor.put("/agent-projects/intake", json=shown)
+    assert (back.status_code, back.json()) == (200, {"agent_project": shown})
+    again = await people.editor.post("/agent-projects", json={**shown, "id": "copy"})
+    assert again.status_code == 201, again.text
+    assert again.json()["agent_project"]["spec"] == shown["spec"]
+
+
 async def test_only_the_owner_sees_it(people: People) -> None:
     await made(people)
     for client in (people.owner, people.viewer, people.outsider):
@@ -134,6 +145,25 @@ async def test_what_is_unfinished_is_kept_and_not_published(people: People) -> N
     assert checked["resolved_mcp_servers"] == ["kb"]
     assert checked["derived_runtime_requirements"]["internet_required"] is True
     assert [error["path"] for error in checked["errors"]] == ["actions.1.exposed_tool_name"]
+
+
+async def test_what_it_names_and_is_not_there_is_told(people: People) -> None:
+    names = {"tool_refs": ["read_file", "calculater"], "mcp_server_refs": ["kb"]}
+    await made(people, **names, default_model_ref="builtin/extractve")
+    found = await validated(people)
+    assert {error["path"]: error["suggestion"] for error in found["errors"]} == {
+        "default_model_ref": "builtin/extractive",
+        "tool_refs.1": "calculator",
+        "mcp_server_refs.0": None,
+    }
+    assert (found["valid"], found["warnings"]) == (False, [])
+    # It is saved all the same, as any agent is; to run it is refused.
+    published = await people.editor.post("/agent-projects/intake/publish")
+    assert published.status_code == 200, published.text
+    agent_id = published.json()["publish_result"]["catalog_agent"]["id"]
+    refused = await people.operator.post("/executions", json={"agent_id": agent_id})
+    assert refused.status_code == 409, refused.text
+    assert "calculater" in refused.json()["message"]
 
 
 FUNCTION = {
@@ -212,7 +242,9 @@ async def test_a_policy_that_cannot_be_kept(
 ) -> None:
     await made(people, **fields)
     found = await validated(people)
-    assert (found["valid"], [error["path"] for error in found["errors"]]) == (False, [path])
+    missing = {f"tool_refs.{index}" for index in range(len(fields.get("tool_refs", [])))}
+    told = [error["path"] for error in found["errors"] if error["path"] not in missing]
+    assert (found["valid"], told) == (False, [path])
     refused = await people.editor.post("/agent-projects/intake/publish")
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_tool_policy")
     assert [error["path"] for error in refused.json()["details"]["errors"]] == [path]

@@ -60,6 +60,24 @@ async def debugged(people: People, **body: Any) -> dict[str, Any]:
     return answer.json()
 
 
+async def test_fields_that_are_misspelt_are_told(people: People) -> None:
+    body = {
+        "model": "builtin/extractive",
+        "agents_yaml": "a:\n  role: A\n  backstry: long\n  colour: red\n",
+        "tasks_yaml": {
+            "one": {"description": "x", "agent": "a"},
+            "two": {"description": "y", "agent": "a", "contxt": ["one"], "vendor": {"x": 1}},
+        },
+    }
+    answer = (await people.editor.post("/crews/debug", json=body)).json()
+    assert answer["valid"] is True, answer
+    told = {p["path"]: (p["severity"], p["line"], p["suggestion"]) for p in answer["problems"]}
+    assert told == {
+        "agents_yaml.a.backstry": ("warning", 3, "backstory"),
+        "tasks_yaml.two.contxt": ("warning", None, "context"),
+    }
+
+
 async def test_make_and_read(people: People, working: Muster) -> None:
     crew = await made(people, **TEAM)
     assert {name: crew[name] for name in TEAM} == TEAM

@@ -334,6 +334,22 @@ async def test_names(people: People) -> None:
     assert 2 <= len(answer.json()["name"].split()) <= 4
 
 
+@pytest.mark.parametrize(
+    "agents",
+    [
+        {"a": {"role": "Researcher", "llm": "builtin/extractive", "tools": ["calculator"]}},
+        [{"role": "Researcher", "llm": "builtin/extractive"}],
+        "a:\n  role: Researcher\n  llm: builtin/extractive\n",
+        '{"a": {"role": "Researcher", "llm": "builtin/extractive"}}',
+    ],
+)
+async def test_names_are_made_of_what_is_said(people: People, agents: Any) -> None:
+    body = {"agents_yaml": agents, "tasks_yaml": {"t": {"description": "Find heat pumps"}}}
+    answer = await people.operator.post("/executions/generate-name", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == "Researcher Find Heat Pumps"
+
+
 async def test_the_same_start_twice_and_fifty_times(people: People) -> None:
     agent = await make_agent(people.editor)
     body = {"agent_id": agent["id"], "inputs": {"prompt": "once"}}

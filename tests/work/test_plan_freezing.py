@@ -36,7 +36,7 @@ class Stored:
     async def task(self, _: str, reference: str) -> tuple[str, TaskSpec]:
         return self._find(reference)
 
-    async def crew(self, _: str, reference: str) -> tuple[str, CrewSpec]:
+    async def crew(self, _: str, reference: str, __: str | None) -> tuple[str, CrewSpec]:
         return self._find(reference)
 
     async def workflow(self, _: str, reference: str) -> tuple[str, WorkflowSpec]:

@@ -116,6 +116,24 @@ async def test_nodes_that_wait_for_each_other(people: People) -> None:
     assert "depend on one another" in refused.json()["message"]
 
 
+async def test_what_is_within_is_as_strict(people: People) -> None:
+    lost = {"name": "x", "type": "if", "condition": "y ==", "then": "nowhere"}
+    made = await people.editor.post("/workflows", json={"name": "Lost", "nodes": between(lost)})
+    assert made.status_code == 201, made.text
+    tasks = {"one": {"description": "Do it.", "agent": "a", "guardrail": "len(("}}
+    crew = {"name": "Loose", "agents_yaml": {"a": {"role": "A"}}, "tasks_yaml": tasks}
+    made = await people.editor.post("/crews", json=crew)
+    assert made.status_code == 201, made.text
+    inner = {"name": "inner", "type": "subworkflow", "workflow": "Lost", "next": "team"}
+    team = {"name": "team", "type": "crew", "crew": "Loose"}
+    body = {"workflow": {"nodes": between(inner, team)}, "model": MODEL}
+    refused = await people.operator.post("/executions", json=body)
+    assert (refused.status_code, refused.json()["error"]) == (409, "plan_not_ready")
+    found = {issue["field"]: issue["message"] for issue in refused.json()["details"]["issues"]}
+    assert "no node 'nowhere'" in found["nodes.inner"]
+    assert "'len((' cannot be read" in found["nodes.team"]
+
+
 async def test_workflows_within_workflows(people: People) -> None:
     made = await people.editor.post("/workflows", json=WORKFLOW)
     assert made.status_code == 201, made.text

@@ -53,12 +53,14 @@ class Picture:
         self.root = parsed(svg)
         self.boxes: dict[str, tuple[float, float, str, str]] = {}
         self.labels: list[str] = []
+        self.names: list[Any] = []
         for group in self.root.iter(f"{SVG}g"):
             rect, *texts = [*group.iter(f"{SVG}rect"), *group.iter(f"{SVG}text")]
             if rect.get("width") == "168":
                 assert (rect.get("height"), rect.get("rx")) == ("56", "10")
                 name, kind = (text.text or "" for text in texts)
                 at = float(rect.get("x", "")), float(rect.get("y", ""))
+                self.names.append(texts[0])
                 self.boxes[name] = (*at, rect.get("fill", ""), kind)
             else:
                 self.labels.append(texts[0].text or "")
@@ -172,7 +174,10 @@ def test_colours_names_and_cuts() -> None:
     assert fills["transform"] == fills["nonsense"]
     assert len(set(fills.values())) == 9
     assert all(len(name) == 22 for name in picture.boxes)
+    # A name that may not fit is drawn to the width of its box, whatever the font.
+    assert all(text.get("textLength") == "152" for text in picture.names)
     steps = Picture(draw({"steps": [{"name": "a", "step_type": "agent_task"}]}))
+    assert [text.get("textLength") for text in steps.names] == [None]
     assert steps.boxes["a"][2:] == (fills["agent"], "agent_task")
     long = {"name": "a", "type": "if", "condition": "y" * 60, "then": "b"}
     (label,) = Picture(draw({"nodes": [long, {"name": "b", "type": "end"}]})).labels

@@ -15,6 +15,7 @@ from muster.domains.work.workflows import (
     read_workflow,
     write_workflow,
 )
+from muster.domains.work.workflows.errors import WorkflowNotExpressible
 from tests.work.test_workflows_drawing import _WORKFLOWS
 from tests.work.workflow_texts import ACTIONS, DOCUMENT, STEPS
 
@@ -208,6 +209,95 @@ def test_a_chain_of_steps_can_be_a_document() -> None:
 def test_what_has_no_words_names_the_node(spec: WorkflowSpec, notation: Any) -> None:
     with pytest.raises(Exception, match="'x'"):
         write_workflow(spec, notation)
+
+
+def between(*nodes: dict[str, Any], **fields: Any) -> WorkflowSpec:
+    names = [*(node["name"] for node in nodes), "end"]
+    chained = [{**node, "next": name} for node, name in zip(nodes, names[1:], strict=True)]
+    start = {"name": "start", "type": "start", "next": names[0]}
+    made = [start, *chained, {"name": "end", "type": "end"}]
+    return read_workflow({"mode": "flow", "nodes": made, **fields}).spec
+
+
+@pytest.mark.parametrize(
+    ("node", "notation", "field"),
+    [
+        ({"type": "tool", "tool": "t", "retry": {"attempts": 2}}, "actions", "retry"),
+        ({"type": "tool", "tool": "t", "on_error": "end"}, "actions", "on_error"),
+        ({"type": "output", "inputs": {"shown": "{{ upper(q) }}"}}, "actions", "inputs"),
+        ({"type": "output", "prompt": "{{ q }}"}, "actions", "prompt"),
+        ({"type": "llm", "prompt": "x", "fallback": 1}, "document", "fallback"),
+        ({"type": "llm", "prompt": "x", "retry": {"attempts": 1}}, "document", "retry"),
+        (
+            {"type": "llm", "prompt": "x", "inputs": {"a": {"type": "{{ b }}"}}},
+            "document",
+            "inputs",
+        ),
+    ],
+)
+def test_nothing_is_left_out(node: dict[str, Any], notation: Any, field: str) -> None:
+    with pytest.raises(WorkflowNotExpressible, match=f"'x'.*`{field}`"):
+        write_workflow(between({"name": "x", **node}), notation)
+
+
+def test_templates_have_no_words_in_actions() -> None:
+    spec = between({"name": "x", "type": "output"}, templates={"a": "b"})
+    with pytest.raises(WorkflowNotExpressible, match="`templates`"):
+        write_workflow(spec, "actions")
+
+
+@pytest.mark.parametrize("whole", [[], [{"name": "all", "path": "$"}]])
+def test_actions_are_written_as_they_were_read(whole: list[Any]) -> None:
+    parts = [{"name": "title", "path": "results[0].title"}, {"name": "first", "path": "[0]"}]
+    bound = {"q": {"variable": "q.text"}, "n": {"value": "{{ q + 1 }}"}, "m": {"value": "x"}}
+    actions = [
+        {"type": "get_user_input", "id": "ask", "variables": [{"name": "q"}]},
+        {
+            "type": "mcp_tool",
+            "id": "find",
+            "mcp_server_slug": "kb",
+            "exposed_tool_name": "find",
+            "input_bindings": bound,
+            "output_variables": [*whole, *parts],
+        },
+        {"type": "send_output", "id": "tell", "variable_refs": ["title"]},
+    ]
+    spec = read_workflow({"version": 2, "default_model_ref": "m", "actions": actions}).spec
+    written = write_workflow(spec, "actions")
+    assert dumped(read_workflow(written).spec) == dumped(spec)
+    assert written["actions"][1]["input_bindings"] == bound
+    named = [(one["name"], one["path"]) for one in written["actions"][1]["output_variables"]]
+    assert named == [(one["name"], one["path"].lstrip("$")) for one in [*whole, *parts]]
+
+
+def test_what_looks_like_a_source_stays_a_value() -> None:
+    spec = between(
+        {"name": "x", "type": "tool", "tool": "t", "arguments": {"a": {"type": "context"}}}
+    )
+    assert dumped(read_workflow(write_workflow(spec, "document")).spec) == dumped(spec)
+
+
+def test_settings_of_a_document_are_those_of_its_nodes() -> None:
+    nodes: list[dict[str, Any]] = [
+        {"name": "start", "type": "start", "next": "a"},
+        {"name": "a", "type": "llm", "prompt": "x", "llm_kwargs": {"top_p": 1}, "next": "b"},
+        {"name": "b", "type": "llm", "prompt": "x", "llm_kwargs": {"temperature": 0}, "next": "e"},
+        {"name": "e", "type": "end"},
+    ]
+    spec = read_workflow({"llm_kwargs": {"temperature": 1}, "nodes": nodes}).spec
+    assert [node.model_settings for node in spec.nodes] == [
+        {},
+        {"temperature": 1, "top_p": 1},
+        {"temperature": 0},
+        {},
+    ]
+
+
+@pytest.mark.parametrize("field", [{"tool_name": "t"}, {"config": {"tool_name": "t"}}])
+def test_what_is_configured_can_stand_beside(field: dict[str, Any]) -> None:
+    step = {"name": "a", "step_type": "tool_call", "retries": 2, **field}
+    (node,) = read_workflow({"steps": [step]}).spec.nodes
+    assert (node.tool, node.retry.attempts) == ("t", 2)
 
 
 @pytest.mark.parametrize(

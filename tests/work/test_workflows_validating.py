@@ -209,6 +209,87 @@ def test_what_is_unknown() -> None:
     assert found(*nodes[1:4], mode="graph") == []
 
 
+def test_what_nothing_reads() -> None:
+    text = """
+mode: flow
+mdel: x
+nodes:
+- {name: start, type: start, next: a, position: {x: 1}}
+- {name: a, type: llm, promt: hello, prompt: hi, retry: {attemps: 2}, next: b}
+- {name: b, type: input, variables: [{name: q, requird: true}], next: c}
+- {name: c, type: task, task: {descripton: x, title: y, agent_id: z}, next: end}
+- {name: end, type: end}
+"""
+    read = read_workflow(text)
+    problems = problems_of(read.spec, read=read)
+    assert {p.path: (p.line, p.suggestion, p.severity) for p in problems} == {
+        "mdel": (3, "model", "error"),
+        "nodes.1.promt": (6, "prompt", "error"),
+        "nodes.1.retry.attemps": (6, "attempts", "error"),
+        "nodes.2.variables.0.requird": (7, "required", "error"),
+        "nodes.3.task.descripton": (8, "description", "error"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "suggestion"),
+    [
+        ({"data_types": {}, "nodes": [{"type": "llm", "promt": "x"}]}, "nodes.0.promt", "prompt"),
+        ({"data_types": {}, "nodes": {"a": {"nxt": "b"}}}, "nodes.a.nxt", "next"),
+        ({"steps": [{"name": "a", "dependson": ["b"]}]}, "steps.0.dependson", "depends_on"),
+        ({"steps": [], "nam": "x"}, "nam", "name"),
+        ({"actions": [{"type": "send_output", "promt": 1}]}, "actions.0.promt", "prompt"),
+    ],
+)
+def test_what_nothing_reads_in_other_notations(
+    given: dict[str, Any], path: str, suggestion: str
+) -> None:
+    read = read_workflow(given)
+    problems = {p.path: p for p in problems_of(read.spec, read=read)}
+    assert (problems[path].suggestion, problems[path].severity) == (suggestion, "warning")
+
+
+def test_problems_are_where_it_was_written() -> None:
+    known = Known(agents=["helper"], models=["m"])
+    step = {"name": "a", "type": "agent", "agent_id": "helpr"}
+    beside = {"name": "b", "step_type": "llm_call", "prompt": "{{ ", "config": {"llm_model": "x"}}
+    node = {"name": "a", "type": "llm", "prompt": "x", "llm_model": "mm"}
+    read = read_workflow({"steps": [step, beside]})
+    problems = problems_of(read.spec, known, read=read)
+    assert [p.path for p in problems] == [
+        "steps.0.agent_id",
+        "steps.1.config.llm_model",
+        "steps.1.prompt",
+    ]
+    read = read_workflow({"mode": "graph", "nodes": [node]})
+    (problem,) = problems_of(read.spec, known, read=read)
+    assert (problem.path, problem.suggestion) == ("nodes.0.llm_model", "m")
+
+
+def test_the_model_of_a_workflow() -> None:
+    known = Known(models=["right"])
+    node = {"name": "a", "type": "llm", "prompt": "x"}
+    for notation in ("llm_model", "model"):
+        given = {notation: "rigt", "nodes": [start("a"), {**node, "next": "end"}, END]}
+        read = read_workflow(given)
+        (problem,) = problems_of(read.spec, known, read=read)
+        assert (problem.path, problem.severity) == (notation, "error")
+        assert problem.suggestion == "right"
+    named = {**node, "model": "right"}
+    assert [p.severity for p in found(named, mode="graph", model="rigt", known=known)] == [
+        "warning"
+    ]
+    (problem,) = found(node, mode="graph", known=known)
+    assert (problem.path, problem.severity) == ("nodes.0.model", "warning")
+    assert found(node, mode="graph") == []
+
+
+def test_expressions_of_a_task_that_cannot_be_read() -> None:
+    task = {"description": "x", "agent": "a", "guardrail": "len((", "condition": "ready"}
+    problems = found({"name": "a", "type": "task", "task": task}, mode="graph")
+    assert [p.path for p in problems] == ["nodes.0.task.guardrail"]
+
+
 def test_a_large_workflow_is_checked_in_time() -> None:
     names = [f"n{i}" for i in range(500)]
     nodes = [{"name": n, "type": "parallel", "branches": names[:100]} for n in names]

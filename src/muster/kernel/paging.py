@@ -4,10 +4,12 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -31,6 +33,24 @@ class ListParams(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=200, description="Items per page.")] = 50
     offset: Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Items to skip.")] = 0
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: Any, field: ValidationInfo) -> Any:
+        """Take a word that a filter offers in upper case, too."""
+        words = _words_of(cls.model_fields[field.field_name or ""].annotation)
+        lowered = value.lower() if isinstance(value, str) else None
+        return lowered if lowered in words and value not in words else value
+
+
+@cache
+def _words_of(annotation: Any) -> frozenset[Any]:
+    """Return the words that a type consists of: those of literals and enumerations in it."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return frozenset(member.value for member in annotation)
+    if get_origin(annotation) is Literal:
+        return frozenset(get_args(annotation))
+    return frozenset[Any]().union(*(_words_of(inner) for inner in get_args(annotation)))
 
 
 class CursorParams(ListParams):

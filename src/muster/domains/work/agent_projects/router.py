@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from starlette.requests import HTTPConnection
 
+from muster.domains.work.agent_projects.checking import missing_references
 from muster.domains.work.agent_projects.errors import (
     AgentProjectIdInvalid,
     AgentProjectNotFound,
@@ -154,7 +155,10 @@ async def validate_agent_project(
         found = await checks.check(project.project_id, read)
     named = await _tool_names(connection, project)
     tools, broken = permitted_tools(project.spec, read, named)
-    found = [*found, *broken]
+    state = connection.app.state
+    missing = await missing_references(state.models, state.tools, project)
+    told = {problem.path for problem in missing}
+    found = [*(problem for problem in found if problem.path not in told), *missing, *broken]
     limits = project.spec["runtime_constraints"]
     servers = {tool.partition("__")[0] for tool in tools if "__" in tool}
     return ValidatedAgentProject(

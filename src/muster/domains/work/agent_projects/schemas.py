@@ -61,6 +61,7 @@ SPEC_FIELDS = frozenset(AgentProjectSpec.model_fields)
 _SHOWN_ONLY = {
     "owner_user_id",
     "published_agent_id",
+    "workflow_id",
     "current_version",
     "created_at",
     "updated_at",

@@ -11,7 +11,9 @@ from muster.domains.work.crews.errors import DefinitionsInvalid
 from muster.domains.work.crews.faults import Fault
 from muster.domains.work.crews.linking import Names, link
 from muster.domains.work.crews.shaping import (
+    AGENT_WORDS,
     REFERENCES,
+    TASK_WORDS,
     agent_values,
     defines_agent,
     name_of,
@@ -20,11 +22,14 @@ from muster.domains.work.crews.shaping import (
 from muster.domains.work.crews.sources import Source, SourceBroken, read_source
 from muster.domains.work.plans import CrewMember, CrewSpec, Process, TaskSpec
 from muster.kernel.documents import Document, Path
+from muster.kernel.nearest import nearest
 
 AGENTS, TASKS = "agents_yaml", "tasks_yaml"
 MAX_AGENTS, MAX_TASKS = 100, 500
 _LONGEST_KEY = 255
 _MOST_FAULTS = 50
+_MOST_COMPARED = 500
+_ALIKE = 0.8
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class Definitions:
     task_names: Names = field(default_factory=Names)
     faults: list[Fault] = field(default_factory=list[Fault])
     places: dict[Path, int] = field(default_factory=dict[Path, int])
+    compared: int = 0
 
     @property
     def broken(self) -> list[Fault]:
@@ -137,7 +143,14 @@ class _Entry:
     value: Any
     read: Document
 
-    def fault(self, message: str, path: Path = (), *, warning: bool = False) -> Fault:
+    def fault(
+        self,
+        message: str,
+        path: Path = (),
+        *,
+        warning: bool = False,
+        suggestion: str | None = None,
+    ) -> Fault:
         place = self.read.place((*self.path, *path))
         return Fault(
             field=".".join((self.source, self.key, *path))[:500],
@@ -145,6 +158,7 @@ class _Entry:
             line=place[0] if place else None,
             column=place[1] if place else None,
             severity="warning" if warning else "error",
+            suggestion=suggestion,
         )
 
 
@@ -240,6 +254,7 @@ def _member(entry: _Entry, found: Definitions) -> CrewMember | None:
         found.faults.append(entry.fault("An agent must be a mapping of its fields."))
         return None
     fields = cast("dict[str, Any]", value)
+    _compare(entry, fields, AGENT_WORDS, found)
     for name in ("id", "key", "name"):
         found.agent_names.add(fields.get(name), entry.key)
     if not defines_agent(fields):
@@ -270,6 +285,7 @@ def _task(entry: _Entry, found: Definitions) -> TaskSpec | None:
         found.faults.append(entry.fault("A task must be a mapping of its fields."))
         return None
     fields = cast("dict[str, Any]", value)
+    _compare(entry, fields, TASK_WORDS, found)
     for name in ("id", "key", "name", "title"):
         found.task_names.add(fields.get(name), entry.key)
     values, notes = task_values(fields)
@@ -279,6 +295,18 @@ def _task(entry: _Entry, found: Definitions) -> TaskSpec | None:
     except ValidationError as error:
         _refuse(entry, error, found)
         return None
+
+
+def _compare(
+    entry: _Entry, fields: Mapping[str, Any], words: frozenset[str], found: Definitions
+) -> None:
+    """Warn of fields that are misspelt; others that are not known are for other readers."""
+    for name in fields:
+        if name not in words and found.compared < _MOST_COMPARED:
+            found.compared += 1
+            if near := nearest(name, words, cutoff=_ALIKE):
+                text = f"The field {name!r} is not known and is passed over."
+                found.faults.append(entry.fault(text, (name,), warning=True, suggestion=near))
 
 
 def _refuse(entry: _Entry, error: ValidationError, found: Definitions) -> None:

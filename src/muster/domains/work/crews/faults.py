@@ -18,6 +18,7 @@ class Fault:
         line: Line in the text, from 1; None where there is no text.
         column: Column in the line, from 1.
         severity: A warning is passed over.
+        suggestion: What was probably meant.
         bare: The whole is one word or sentence: no definitions, yet nothing that is broken.
     """
 
@@ -26,6 +27,7 @@ class Fault:
     line: int | None = None
     column: int | None = None
     severity: Severity = "error"
+    suggestion: str | None = None
     bare: bool = False
 
     @property

@@ -51,7 +51,11 @@ def problems_of(
 def of_fault(fault: Fault) -> PlanProblem:
     """Return what could not be read, as a problem of the crew."""
     return PlanProblem(
-        path=fault.field, message=fault.message, line=fault.line, severity=fault.severity
+        path=fault.field,
+        message=fault.message,
+        line=fault.line,
+        suggestion=fault.suggestion,
+        severity=fault.severity,
     )
 
 

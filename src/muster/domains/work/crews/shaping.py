@@ -53,6 +53,11 @@ _AGENT_FIELDS = frozenset(AgentSpec.model_fields) | {
     "limits",
 }
 _TASK_FIELDS = frozenset(TaskSpec.model_fields)
+AGENT_WORDS = _AGENT_FIELDS.union(REFERENCES)
+TASK_WORDS = _TASK_FIELDS.union(
+    _OF_CONFIG, ("id", "title", "agent_id", "required_tools", "config", "priority", "output")
+)
+"""What entries may say; what is like one of these is probably one of them, misspelt."""
 
 
 def defines_agent(values: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from muster.domains.work.launching.errors import (
 )
 from muster.domains.work.launching.stored import StoredDefinitions
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
-from muster.domains.work.plans import CrewSpec, Freezer, Shelf, Target, TargetKind, WorkflowSpec
+from muster.domains.work.plans import Freezer, Shelf, Target, TargetKind
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -53,7 +53,7 @@ class Launcher:
 
     def __init__(self, parts: RunParts, *, timeout_s: int) -> None:
         self._parts, self._timeout_s = parts, timeout_s
-        self._stored = StoredDefinitions(parts.database)
+        self._stored = StoredDefinitions(parts)
         self._shelf = Shelf(
             reading=parts.database.read,
             models=parts.models,
@@ -74,13 +74,15 @@ class Launcher:
             body = body.model_copy(update={"inputs": {**task.inputs, **body.inputs}})
             return _frozen("task", task.id, await freezer.task(spec_of(task)), body)
         if body.crew_id:
-            crew_id, crew = await self._stored.crew(project_id, body.crew_id)
-            return await self._crew(freezer, crew_id, crew, body)
+            crew_id, crew = await self._stored.crew(project_id, body.crew_id, body.model)
+            return _frozen("crew", crew_id, await freezer.crew(crew), body)
         if body.workflow_id:
             workflow_id, workflow = await self._stored.workflow(project_id, body.workflow_id)
-            return await self._workflow(freezer, workflow_id, workflow, body)
+            return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
         if body.workflow is not None:
-            return await self._workflow(freezer, None, read_workflow(body.workflow).spec, body)
+            read = read_workflow(body.workflow)
+            await require_sound_workflow(read.spec.name, read)
+            return _frozen("workflow", None, await freezer.workflow(read.spec), body)
         if body.tasks_yaml is None:
             raise RunTargetMissing
         crew = read_definitions(
@@ -88,27 +90,11 @@ class Launcher:
             body.tasks_yaml,
             name=body.crew_name or "Crew",
             process=body.process,
+            model=body.model,
             manager_llm=body.manager_llm,
         )
-        return await self._crew(freezer, None, crew, body)
-
-    async def _crew(
-        self, freezer: Freezer, crew_id: str | None, crew: CrewSpec, body: ExecutionCreate
-    ) -> Frozen:
-        inputs = {**crew.inputs, **body.inputs}
-        crew = crew.model_copy(update={"model": crew.model or body.model, "inputs": inputs})
-        await require_sound_crew(self._parts, freezer.project_id, crew)
-        return _frozen("crew", crew_id, await freezer.crew(crew), body)
-
-    async def _workflow(
-        self,
-        freezer: Freezer,
-        workflow_id: str | None,
-        workflow: WorkflowSpec,
-        body: ExecutionCreate,
-    ) -> Frozen:
-        require_sound_workflow(workflow)
-        return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
+        await require_sound_crew(self._parts, project_id, crew)
+        return _frozen("crew", None, await freezer.crew(crew), body)
 
     async def launch(
         self,

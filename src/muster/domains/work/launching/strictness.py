@@ -1,9 +1,10 @@
 """What was saved leniently is run strictly: what validation finds wrong is refused."""
 
+import asyncio
 from collections.abc import Iterable
 
 from muster.domains.work import crews, workflows
-from muster.domains.work.plans import CrewSpec, PlanNotReady, PlanProblem, WorkflowSpec
+from muster.domains.work.plans import CrewSpec, PlanNotReady, PlanProblem
 from muster.domains.work.runs import RunParts
 
 
@@ -15,9 +16,9 @@ async def require_sound_crew(parts: RunParts, project_id: str, crew: CrewSpec) -
     _refuse(crew.name, crews.problems_of(crew, known))
 
 
-def require_sound_workflow(workflow: WorkflowSpec) -> None:
-    """Refuse a workflow that cannot be executed as it is defined."""
-    _refuse(workflow.name, workflows.problems_of(workflow))
+async def require_sound_workflow(name: str, read: workflows.Read) -> None:
+    """Refuse a workflow that cannot be executed as it was written."""
+    _refuse(name, await asyncio.to_thread(workflows.problems_of, read.spec, read=read))
 
 
 def _refuse(name: str, problems: Iterable[PlanProblem]) -> None:

@@ -29,11 +29,13 @@ _AGENTS = frozenset({"agent", "llm"})
 
 
 class Stored(Protocol):
-    """Finds what is stored by id, key or name; raises the not-found error of its kind."""
+    """Finds what is stored by id, key or name; raises what is wrong with it, if it is there."""
 
     async def task(self, project_id: str, reference: str, /) -> tuple[str, TaskSpec]: ...
 
-    async def crew(self, project_id: str, reference: str, /) -> tuple[str, CrewSpec]: ...
+    async def crew(
+        self, project_id: str, reference: str, model: str | None, /
+    ) -> tuple[str, CrewSpec]: ...
 
     async def workflow(self, project_id: str, reference: str, /) -> tuple[str, WorkflowSpec]: ...
 
@@ -214,7 +216,7 @@ class Freezer:
         try:
             stored, project_id = self.shelf.stored, self.project_id
             if node.type == "crew":
-                crew_id, crew = await stored.crew(project_id, node.crew or "")
+                crew_id, crew = await stored.crew(project_id, node.crew or "", self.model)
                 return {"id": crew_id, "kind": "crew", **await self._within(crew_id).crew(crew)}
             workflow_id, workflow = await stored.workflow(project_id, node.workflow or "")
             if workflow_id in self.within:

@@ -1,5 +1,6 @@
 """HTTP surface of executions."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -21,7 +22,7 @@ from muster.domains.work.runs.errors import (
     RunStillActive,
     RunTargetMissing,
 )
-from muster.domains.work.runs.naming import generated_name
+from muster.domains.work.runs.naming import described_by, generated_name
 from muster.domains.work.runs.parts import RunParts, Targets
 from muster.domains.work.runs.presenting import present
 from muster.domains.work.runs.schemas import (
@@ -133,7 +134,10 @@ async def generate_execution_name(_: CanExecute, body: NameRequest) -> NameAnswe
 
     The name is made of the description's own telling words; no model is asked.
     """
-    texts = [str(part) for part in (body.agents_yaml, body.tasks_yaml, body.inputs) if part]
+    sources = (body.agents_yaml, body.tasks_yaml)
+    given = [source for source in sources if source]
+    texts = [text for one in given for text in await asyncio.to_thread(described_by, one)]
+    texts += [value for value in (body.inputs or {}).values() if isinstance(value, str)]
     return NameAnswer(name=generated_name(texts))
 
 

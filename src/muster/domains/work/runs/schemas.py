@@ -322,8 +322,8 @@ class ForkRequest(In):
 class NameRequest(In):
     """What a name is wanted for."""
 
-    agents_yaml: str | dict[str, Any] | None = None
-    tasks_yaml: str | dict[str, Any] | None = None
+    agents_yaml: str | dict[str, Any] | list[Any] | None = None
+    tasks_yaml: str | dict[str, Any] | list[Any] | None = None
     agent_id: Annotated[str | None, Field(max_length=255)] = None
     inputs: Annotated[
         dict[str, Any] | None,

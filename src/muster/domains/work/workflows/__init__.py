@@ -6,7 +6,7 @@ from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotFou
 from muster.domains.work.workflows.known import Known
 from muster.domains.work.workflows.models import Workflow
 from muster.domains.work.workflows.notations import Read, read_workflow, write_workflow
-from muster.domains.work.workflows.presenting import spec_of
+from muster.domains.work.workflows.presenting import read_stored, spec_of
 from muster.domains.work.workflows.publishing import publish_workflow
 from muster.domains.work.workflows.repository import find_workflow
 from muster.domains.work.workflows.schemas import WorkflowCreate
@@ -27,6 +27,7 @@ __all__ = [
     "find_workflow",
     "problems_of",
     "publish_workflow",
+    "read_stored",
     "read_workflow",
     "spec_of",
     "write_workflow",

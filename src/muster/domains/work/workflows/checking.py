@@ -1,12 +1,13 @@
 """Whether what a workflow refers to is there: agents, tools, models, crews, other workflows."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from sqlalchemy import select
 
 from muster.domains.catalogue.agents import Agent
+from muster.domains.catalogue.models import ModelCatalogue
 from muster.domains.work.crews import Crew
 from muster.domains.work.plans import PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.known import Known
@@ -18,14 +19,6 @@ from muster.kernel.db import Database
 
 _MOST = 200
 """Most models and tools that are asked about."""
-
-
-class Models(Protocol):
-    """Says why models cannot be used."""
-
-    async def problems(
-        self, project_id: str, references: Collection[str]
-    ) -> Mapping[str, str | None]: ...
 
 
 class Tools(Protocol):
@@ -44,7 +37,7 @@ class References:
     Asks model servers: no session is to be open meanwhile.
     """
 
-    def __init__(self, database: Database, models: Models, tools: Tools) -> None:
+    def __init__(self, database: Database, models: ModelCatalogue, tools: Tools) -> None:
         self._database, self._models, self._tools = database, models, tools
 
     async def check(self, project_id: str, read: Read) -> list[PlanProblem]:
@@ -57,6 +50,8 @@ class References:
         for node in spec.nodes:
             for kind, _, reference in references_of(node):
                 named.setdefault(kind, set()).add(reference)
+        if spec.model:
+            named["model"].add(spec.model)
         asked = {kind: sorted(references)[:_MOST] for kind, references in named.items()}
         async with self._database.read() as session:
             query = select(Agent.id, Agent.key, Agent.name).where(
@@ -73,7 +68,10 @@ class References:
         for tool, problem in await self._tools.problems(project_id, asked["tool"], {}):
             unusable.setdefault(f"tool:{tool}", problem)
         models = await self._models.problems(project_id, asked["model"])
-        unusable |= {f"model:{model}": problem for model, problem in models.items() if problem}
+        faults = {f"model:{model}": problem for model, problem in models.items() if problem}
+        if faults:
+            named["model"] |= {model.name for model in await self._models.names.all()}
+        unusable |= faults
         # What is no name of a tool may mean a function of one; whether it does was asked above.
         return Known(
             agents=agents,

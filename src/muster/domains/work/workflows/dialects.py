@@ -19,7 +19,7 @@ def dialect_problems(read: Read) -> Iterator[PlanProblem]:
 
 
 def _of_document(read: Read) -> Iterator[PlanProblem]:
-    nodes = _listed(read.document.get("nodes"), "nodes")
+    nodes = listed(read.document.get("nodes"), "nodes")
     types: Any = read.document.get("data_types")
     ends = {
         path: str(node.get("output") or "output")
@@ -48,7 +48,7 @@ def _of_document(read: Read) -> Iterator[PlanProblem]:
 
 
 def _of_actions(read: Read) -> Iterator[PlanProblem]:
-    actions = _listed(read.document.get("actions"), "actions")
+    actions = listed(read.document.get("actions"), "actions")
     if not actions:
         return
     (first, ask), (last, tell) = actions[0], actions[-1]
@@ -63,7 +63,7 @@ def _of_actions(read: Read) -> Iterator[PlanProblem]:
                 text = f"No action before this one makes the variable {name[:_SHOWN]!r}."
                 yield _problem(read, where, text, suggestion=nearest(name, made))
         for part in ("variables", "output_variables"):
-            for where, variable in _listed(action.get(part), f"{path}.{part}"):
+            for where, variable in listed(action.get(part), f"{path}.{part}"):
                 name = str(variable.get("name") or "")
                 if name in made:
                     text = f"The variable {name[:_SHOWN]!r} is there already."
@@ -87,7 +87,8 @@ def _kind(action: Mapping[str, Any]) -> Any:
     return action.get("type") or action.get("action")
 
 
-def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
+def listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the mappings in a list or by their names, each with its path."""
     named: list[tuple[Any, Any]] = []
     if isinstance(given, Mapping):
         named = list(cast("Mapping[Any, Any]", given).items())

@@ -19,6 +19,9 @@ _FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica,
 _NAME_CUT, _LABEL_CUT = 22, 26
 _LETTER = 6.2
 """Width of a letter of a label, on average."""
+_FITS = 16
+"""Most letters of a name that fit into a box in any font; longer ones are drawn together."""
+_PAD = 8
 
 _NO_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
@@ -175,12 +178,16 @@ class _Picture:
         )
         opacity = ' opacity="0.55"' if state == "skipped" else ""
         middle = number(x + WIDTH / 2)
+        name = _cut(box.name, _NAME_CUT)
+        fitted = ""
+        if len(name) > _FITS:
+            fitted = f' textLength="{WIDTH - 2 * _PAD}" lengthAdjust="spacingAndGlyphs"'
         return (
             f"<g{opacity}><title>{_escaped(full)}</title>"
             f'<rect x="{number(x)}" y="{number(y)}" width="{WIDTH}" height="{HEIGHT}" rx="10" '
             f'fill="{self._fill_of(box.kind)}" {border}/>'
             f'<text x="{middle}" y="{number(y + 25)}" text-anchor="middle" font-size="14" '
-            f'font-weight="600" fill="#ffffff">{_escaped(_cut(box.name, _NAME_CUT))}</text>'
+            f'font-weight="600" fill="#ffffff"{fitted}>{_escaped(name)}</text>'
             f'<text x="{middle}" y="{number(y + 43)}" text-anchor="middle" font-size="11" '
             f'fill="#ffffff" fill-opacity="0.85">{_escaped(_cut(kind, _LABEL_CUT))}</text></g>'
         )

@@ -80,6 +80,11 @@ def _ways(node: NodeSpec) -> Iterator[Need]:
         yield Need("next", "Nothing can follow a node of type end.")
 
 
+def speaks(node: NodeSpec) -> bool:
+    """Tell whether a node speaks to a model of its own, and to no agent that has one."""
+    return node.type == "llm" or (node.type == "agent" and not node.agent)
+
+
 def references_of(node: NodeSpec) -> Iterator[tuple[str, str, str]]:
     """Yield the kind, field and name of everything that a node refers to outside the workflow.
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import get_args
 
 from muster.domains.work.plans import NodeSpec, NodeType, PlanProblem, WorkflowSpec
 from muster.domains.work.workflows.dialects import dialect_problems
 from muster.domains.work.workflows.known import Known
-from muster.domains.work.workflows.needs import needs_of, references_of
+from muster.domains.work.workflows.needs import needs_of, references_of, speaks
 from muster.domains.work.workflows.notations import Read
 from muster.domains.work.workflows.notations.chaining import targets_of
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
+from muster.domains.work.workflows.unknown import unknown_fields
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
 from muster.kernel.nearest import nearest
 
@@ -34,7 +35,7 @@ def problems_of(
     """
     found = list(islice(_Validation(spec, known or Known()).problems(), _MOST))
     if read is not None:
-        own = list(islice(dialect_problems(read), _MOST))
+        own = list(islice(chain(dialect_problems(read), unknown_fields(read)), _MOST))
         told = {problem.path for problem in own}
         located = [_located(problem, read) for problem in found]
         found = [*own, *(problem for problem in located if problem.path not in told)][:_MOST]
@@ -59,6 +60,7 @@ class _Validation:
             yield PlanProblem("nodes", "The workflow has no nodes; add one.")
             return
         yield from self._duplicates()
+        yield from self._model()
         for index, node in enumerate(self._spec.nodes):
             path = f"nodes.{index}"
             yield from self._kind(path, node)
@@ -103,13 +105,27 @@ class _Validation:
 
     def _references(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         for kind, where, reference in references_of(node):
-            names: Collection[str] | None = getattr(self._known, f"{kind}s")
-            reason = self._known.unusable.get(f"{kind}:{reference}")
-            if reason is None and (names is None or reference in names):
-                continue
+            yield from self._reference(kind, f"{path}.{where}", reference)
+
+    def _reference(self, kind: str, path: str, reference: str) -> Iterator[PlanProblem]:
+        names: Collection[str] | None = getattr(self._known, f"{kind}s")
+        reason = self._known.unusable.get(f"{kind}:{reference}")
+        if reason is not None or (names is not None and reference not in names):
             text = reason or f"There is no {kind} {_shown(reference)} in the project."
             near = nearest(reference, [name for name in names or () if name != reference])
-            yield PlanProblem(f"{path}.{where}", text, suggestion=near)
+            yield PlanProblem(path, text, suggestion=near)
+
+    def _model(self) -> Iterator[PlanProblem]:
+        """Look at the model of the workflow, which is for nodes that name none."""
+        nodes = enumerate(self._spec.nodes)
+        without = [index for index, node in nodes if speaks(node) and not node.model]
+        if self._spec.model:
+            for problem in self._reference("model", "model", self._spec.model):
+                yield problem if without else replace(problem, severity="warning")
+        elif self._known.models is not None:
+            text = "Neither the node nor the workflow names a model; the run must be given one."
+            for index in without:
+                yield PlanProblem(f"nodes.{index}.model", text, severity="warning")
 
     def _parallel(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
         join = node.next

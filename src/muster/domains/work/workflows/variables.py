@@ -13,6 +13,7 @@ from typing import Any, cast
 from muster.domains.work.plans import (
     ExpressionInvalid,
     NodeSpec,
+    TaskSpec,
     WorkflowSpec,
     names_of,
     template_expressions,
@@ -92,6 +93,8 @@ def readings_of(spec: WorkflowSpec) -> list[Reading]:
         if expression not in parsed:
             parsed[expression] = _names(expression)
         names = parsed[expression]
+        if path.startswith("task.") and not isinstance(names, str):
+            names = frozenset[str]()  # What a task reads is known when it is at work.
         if isinstance(names, str):
             found.append(Reading(index, path, fault=names))
         else:
@@ -111,6 +114,10 @@ def _expressions_of(node: NodeSpec) -> Iterator[tuple[str, str]]:
     for name in _EXPRESSIONS:
         if expression := getattr(node, name):
             yield name, expression
+    if isinstance(node.task, TaskSpec):
+        for name in ("guardrail", "condition"):
+            if expression := getattr(node.task, name):
+                yield f"task.{name}", expression
     for variable, expression in node.assign.items():
         yield f"assign.{variable}", expression
     for path, text in _texts_of(node):

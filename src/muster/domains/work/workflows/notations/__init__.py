@@ -6,8 +6,9 @@ from typing import Any, cast
 import msgspec
 
 from muster.domains.work.plans import WorkflowSpec
-from muster.domains.work.workflows.errors import WorkflowInvalid
+from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotExpressible
 from muster.domains.work.workflows.notations.actions import read_actions, write_actions
+from muster.domains.work.workflows.notations.chaining import as_flow
 from muster.domains.work.workflows.notations.document import (
     is_document,
     read_document,
@@ -101,7 +102,33 @@ def readable(value: Any) -> Any:
 
 def write_workflow(spec: WorkflowSpec, notation: Notation) -> dict[str, Any]:
     """Write a workflow in a notation; raises `WorkflowNotExpressible`, which names the node."""
-    return _WRITERS[notation](spec)
+    written = _WRITERS[notation](spec)
+    if notation in {"document", "actions"}:
+        _require_same(as_flow(spec), _READERS[notation](written, {}).spec, notation)
+    return written
+
+
+def _require_same(flow: WorkflowSpec, read: WorkflowSpec, notation: Notation) -> None:
+    """Refuse to leave anything out: what was written is read again, and has to be the same."""
+    again = {node.name: node for node in read.nodes}
+    for node in flow.nodes:
+        if node.type in {"start", "end"}:
+            continue
+        other = again.get(node.name)
+        for name in type(node).model_fields:
+            if name != "next" and getattr(node, name) != getattr(other, name, None):
+                raise WorkflowNotExpressible(
+                    f"The node {node.name!r} cannot be written in the notation {notation}, which "
+                    f"has no words for its `{name}`; use the notation native.",
+                    details={"node": node.name},
+                )
+    for name in ("model", "inputs", "templates", "result"):
+        if getattr(flow, name) != getattr(read, name):
+            raise WorkflowNotExpressible(
+                f"The notation {notation} has no words for the `{name}` of this workflow; use the "
+                "notation native.",
+                details={"node": None},
+            )
 
 
 def unwrapped(given: Any, lines: Mapping[str, int]) -> tuple[Any, Mapping[str, int]]:

@@ -18,8 +18,14 @@ from muster.domains.work.workflows.notations.reading import (
 )
 
 _TYPES = {"get_user_input": "input", "mcp_tool": "tool", "send_output": "output"}
-_SPELLINGS = {"message": "prompt", "arguments": "input_bindings", "tool": "exposed_tool_name"}
+_SPELLINGS = {
+    "message": ["prompt"],
+    "arguments": ["input_bindings"],
+    "tool": ["exposed_tool_name"],
+}
 _JOINT = "__"
+_PARTS = "_outputs"
+"""At the end of the name of the node that takes parts of what a tool answers."""
 
 
 def read_actions(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
@@ -60,7 +66,7 @@ def _nodes(place: Place, given: dict[str, Any], index: int) -> list[dict[str, An
         "name": name,
         "type": _TYPES.get(kind, kind),
         "title": text_of(given.get("name")) if given.get("id") else None,
-        "message": text_of(given.get("prompt")),
+        "message": text_of(given.get("prompt")) or None,
     }
     if kind == "get_user_input":
         node["variables"] = [
@@ -118,12 +124,16 @@ def _outputs(place: Place, given: dict[str, Any], node: dict[str, Any]) -> list[
             node.setdefault("output", name)
     if not parts:
         return []
-    whole = node.setdefault("output", f"{_identifier(str(node['name']))}_result")
+    whole = node.setdefault("output", _result_of(node["name"]))
     assign = {
         name: f"{whole}{path if path.startswith('[') else '.' + path}"
         for name, path in parts.items()
     }
-    return [{"name": f"{node['name']}_outputs", "type": "transform", "assign": assign}]
+    return [{"name": f"{node['name']}{_PARTS}", "type": "transform", "assign": assign}]
+
+
+def _result_of(name: Any) -> str:
+    return f"{_identifier(str(name))}_result"
 
 
 def _identifier(name: str) -> str:
@@ -137,18 +147,28 @@ def write_actions(spec: WorkflowSpec) -> dict[str, Any]:
     by_name = {node.name: node for node in flow.nodes}
     node = next((node for node in flow.nodes if node.type == "start"), None)
     actions: list[dict[str, Any]] = []
+    called: NodeSpec | None = None
     seen: set[str] = set()
     while node is not None:
         if node.name in seen:
             raise _inexpressible(node, "ways back")
         seen.add(node.name)
-        if node.type not in {"start", "end"}:
+        if called is not None and node.name == f"{called.name}{_PARTS}":
+            actions[-1]["output_variables"] = _output_variables(called, node)
+        elif node.type not in {"start", "end"}:
             actions.append(_written(node))
+        called = node if node.type == "tool" else None
         node = by_name.get(node.next) if node.next else None
     for left in flow.nodes:
         if left.name not in seen:
             raise _inexpressible(left, "branches")
-    return {"version": 2, "actions": actions}
+    described: dict[str, Any] = {
+        "name": flow.name,
+        "description": flow.description,
+        "default_model_ref": flow.model,
+        "inputs": flow.inputs or None,
+    }
+    return {**without_nothing(described), "version": 2, "actions": actions}
 
 
 def _written(node: NodeSpec) -> dict[str, Any]:
@@ -160,22 +180,31 @@ def _written(node: NodeSpec) -> dict[str, Any]:
         return {**action, "type": "get_user_input", "variables": variables}
     if node.type == "tool" and node.tool:
         server, joint, tool = node.tool.partition(_JOINT)
-        outputs = [{"name": node.output, "label": node.output, "path": ""}] if node.output else []
         return {
             **action,
             "type": "mcp_tool",
             "mcp_server_slug": server if joint else None,
             "exposed_tool_name": tool if joint else node.tool,
             "input_bindings": {name: _binding(value) for name, value in node.arguments.items()},
-            "output_variables": outputs,
+            "output_variables": _output_variables(node),
         }
     if node.type == "output":
         return {**action, "type": "send_output", "variable_refs": list(node.inputs)}
     raise _inexpressible(node, f"nodes of type {node.type or 'none'}")
 
 
+def _output_variables(node: NodeSpec, parts: NodeSpec | None = None) -> list[dict[str, str]]:
+    """Return the variables that a tool makes, and those that parts of its answer are taken to."""
+    named = {node.output: ""} if node.output else {}
+    if parts is not None and node.output == _result_of(node.name):
+        named = {}
+    for name, part in parts.assign.items() if parts else ():
+        named[name] = part.removeprefix(node.output or "").removeprefix(".")
+    return [{"name": name, "label": name, "path": path} for name, path in named.items()]
+
+
 def _binding(value: Any) -> dict[str, Any]:
-    if isinstance(value, str) and value.startswith("{{ ") and value.endswith(" }}"):
+    if isinstance(value, str) and variable_template(value[3:-3]) == value:
         return {"variable": value[3:-3]}
     return {"value": value}
 

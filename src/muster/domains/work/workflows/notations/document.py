@@ -31,16 +31,28 @@ MARKS = {
     "rest_servers",
 }
 """Fields that only documents have."""
-NODE_MARKS = {"else", "expr", "use_history", "history_limit", "allowed_tools", "stream_output"}
-_SPELLINGS = {
-    "otherwise": "else",
-    "expression": "expr",
-    "model": "llm_model",
-    "model_settings": "llm_kwargs",
-    "tools": "allowed_tools",
-    "arguments": "inputs",
+OF_CHATS = {
+    "use_history",
+    "history_limit",
+    "history_max_chars",
+    "stream_output",
+    "stream_delta",
+    "stream_instructions",
+    "stream_partials",
 }
-_URIS = ("tool", "tool_uri", "uri", "function")
+"""What documents say about a chat around the run."""
+NODE_MARKS = {"else", "expr", "allowed_tools", "llm_kwargs"} | OF_CHATS
+URIS = ("tool", "tool_uri", "uri", "function")
+"""What the tool of a function may be called."""
+_SPELLINGS = {
+    "otherwise": ["else"],
+    "expression": ["expr"],
+    "model": ["llm_model"],
+    "model_settings": ["llm_kwargs"],
+    "tools": ["allowed_tools"],
+    "arguments": ["inputs"],
+    "tool": URIS,
+}
 _RETRIEVED = ("query", "top_k", "glob", "store")
 OF_COLLECTIONS = (
     "service",
@@ -77,8 +89,10 @@ def read_document(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
     """Read a document of the backoffice family."""
     root = Place("", lines)
     listed = nodes_of(root.at("nodes"), document.get("nodes"))
+    settings = root.at("llm_kwargs").mapping(document.get("llm_kwargs"))
     nodes = [
-        (_node(place, given, index), place.path) for index, (place, given) in enumerate(listed)
+        (_node(place, given, index, settings), place.path)
+        for index, (place, given) in enumerate(listed)
     ]
     placed: list[tuple[dict[str, Any], str | None]] = [*nodes]
     start = text_of(document.get("start"))
@@ -124,7 +138,9 @@ def _result(
     return "output" if "output" in made and not named else None
 
 
-def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
+def _node(
+    place: Place, given: dict[str, Any], index: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     kind = place.at("type").word(given.get("type"))
     output = place.at("output").word(given.get("output")) or None
     node: dict[str, Any] = {
@@ -142,12 +158,13 @@ def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
         node["inputs"] = {name: given[name] for name in OF_COLLECTIONS if name in given}
     else:
         node["inputs"] = inputs
+    own = place.at("llm_kwargs").mapping(given.get("llm_kwargs"))
     node |= {
         "agent": given.get("agent"),
         "instructions": given.get("instructions"),
         "prompt": text_of(given.get("prompt")),
         "model": given.get("llm_model"),
-        "model_settings": given.get("llm_kwargs"),
+        "model_settings": {**settings, **own} if kind in {"llm", "agent"} else own,
         "max_steps": given.get("max_steps"),
         "tools": [
             tool_named(uri) for uri in place.at("allowed_tools").texts(given.get("allowed_tools"))
@@ -187,7 +204,7 @@ def _inputs(place: Place, given: Any) -> dict[str, Any]:
 
 
 def _uri(given: Mapping[str, Any]) -> Any:
-    uri = next((given[name] for name in _URIS if given.get(name)), None)
+    uri = next((given[name] for name in URIS if given.get(name)), None)
     return tool_named(uri) if isinstance(uri, str) else uri
 
 
@@ -220,11 +237,6 @@ def _written(node: NodeSpec, result: str | None) -> dict[str, Any]:
     kind = {"tool": "function", "retrieval": "rag_query"}.get(node.type, node.type)
     if kind not in TYPES:
         raise _inexpressible(node, f"nodes of type {node.type or 'none'}")
-    for name in ("on_error", "fallback", "timeout_s", "when", "output_schema"):
-        if getattr(node, name) is not None:
-            raise _inexpressible(node, f"`{name}`")
-    if node.retry.attempts:
-        raise _inexpressible(node, "`retry`")
     given: dict[str, Any] = {
         "name": node.name,
         "type": kind,
@@ -251,8 +263,16 @@ def _written(node: NodeSpec, result: str | None) -> dict[str, Any]:
     if kind == "rag_query":
         given |= {name: getattr(node, name) for name in _RETRIEVED} | node.inputs
     else:
-        given["inputs"] = (node.arguments if kind == "function" else node.inputs) or None
+        values = node.arguments if kind == "function" else node.inputs
+        given["inputs"] = {name: _input(value) for name, value in values.items()} or None
     return without_nothing(given)
+
+
+def _input(value: Any) -> Any:
+    """Return a value as it is, unless it would be taken for one that says where it comes from."""
+    if isinstance(value, dict) and "type" in value:
+        return {"type": "literal", "value": cast("dict[str, Any]", value)}
+    return cast("Any", value)
 
 
 def _inexpressible(node: NodeSpec, what: str) -> WorkflowNotExpressible:

@@ -13,13 +13,15 @@ from muster.domains.work.workflows.notations.reading import (
     text_of,
 )
 
-_ALIASES = {"else": "otherwise", "expr": "expression", "llm_model": "model", "agent_id": "agent"}
+ALIASES = {"else": "otherwise", "expr": "expression", "llm_model": "model", "agent_id": "agent"}
+"""Words of the other notations that are understood here too."""
+_SPELLINGS = {name: (name, alias) for alias, name in ALIASES.items()}
 _TEXTS = ("name", "type", "next", "then", "otherwise", "default", "body", "on_error", "description")
 _CONDITIONS = ("condition", "expression", "items", "when")
 
 
 def read_native(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
-    """Read a dumped workflow; the words of the other notations are understood too."""
+    """Read a dumped workflow."""
     root = Place("", lines)
     values = {
         name: document.get(name)
@@ -35,7 +37,7 @@ def read_native(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
         notation="native",
         document=document,
         lines=lines,
-        spellings={},
+        spellings=_SPELLINGS,
     )
 
 
@@ -57,7 +59,7 @@ def _mode(nodes: list[dict[str, Any]]) -> str:
 
 
 def _node(place: Place, given: dict[str, Any], index: int) -> dict[str, Any]:
-    node = {_ALIASES.get(name, name): value for name, value in given.items()}
+    node = {ALIASES.get(name, name): value for name, value in given.items()}
     node = {k: v for k, v in node.items() if v is not None and k in NodeSpec.model_fields}
     for name in _TEXTS:
         if name in node:

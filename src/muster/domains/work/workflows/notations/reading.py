@@ -18,6 +18,8 @@ NOTATIONS: tuple[Notation, ...] = ("document", "steps", "actions", "native")
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z_][\w]*(\.[A-Za-z_]\w*|\[\d+\])*")
 _SHOWN = 20
+_MODELS = ("model", "llm_model", "default_model_ref")
+"""What notations call the model of a workflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class Read:
         lines: Lines of the text by path, such as `nodes.2.next`; empty where it was no text.
         document: What was written, as plain values.
         places: For each node of the spec the path of what it was made of; None: of nothing.
-        spellings: How the notation spells fields of a node, where it has its own word.
+        spellings: How the notation spells fields of a node, where it has words of its own; the
+            first is meant where none of them was written.
     """
 
     spec: WorkflowSpec
@@ -38,7 +41,7 @@ class Read:
     document: dict[str, Any]
     lines: Mapping[str, int] = field(default_factory=dict[str, int])
     places: Sequence[str | None] = ()
-    spellings: Mapping[str, str] = field(default_factory=dict[str, str])
+    spellings: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     def locate(self, path: str) -> tuple[str, int | None]:
         """Return where a path of the spec is in what was written, and its line."""
@@ -47,13 +50,25 @@ class Read:
                 place = self.places[int(number)]
                 if place is None:
                     return path, None
-                inner = rest[0] if rest else ""
-                first, dot, more = inner.partition(".")
-                inner = self.spellings.get(first, first) + dot + more
-                path = f"{place}.{inner}".rstrip(".")
+                first, dot, more = (rest[0] if rest else "").partition(".")
+                spelled = [*self.spellings.get(first, ()), first]
+                written = (word for word in spelled if self._has(f"{place}.{word}"))
+                path = f"{place}.{next(written, spelled[0])}{dot}{more}".rstrip(".")
+            case ["model"]:
+                path = next((word for word in _MODELS if self.document.get(word)), path)
             case _:
                 pass
         return path, self.line_of(path)
+
+    def _has(self, path: str) -> bool:
+        value: Any = self.document
+        for part in path.split("."):
+            if isinstance(value, list) and part.isdigit():
+                items = cast("list[Any]", value)
+                value = items[int(part)] if int(part) < len(items) else None
+            else:
+                value = cast("Any", value).get(part) if isinstance(value, Mapping) else None
+        return value is not None
 
     def line_of(self, path: str) -> int | None:
         """Return the line of a path of what was written, or of what it is part of."""
@@ -167,7 +182,7 @@ def make_spec(
     notation: Notation,
     document: dict[str, Any],
     lines: Mapping[str, int],
-    spellings: Mapping[str, str],
+    spellings: Mapping[str, Sequence[str]],
 ) -> Read:
     """Put a workflow together; raises `WorkflowInvalid` with what is wrong, and where."""
     listed = list(nodes)

@@ -50,7 +50,7 @@ ALIASES = {
 }
 """What else the types of steps are called."""
 
-_CONFIG = {
+CONFIG = {
     "agent_id": "agent",
     "agent_name": "agent",
     "tool_name": "tool",
@@ -81,9 +81,24 @@ _CONFIG = {
     "max_retries": "retry",
     "retries": "retry",
 }
+"""What fields of a step are called besides."""
 _CONDITIONS = ("condition", "expression", "items", "when")
 _TARGETS = ("then", "otherwise", "default", "body", "on_error")
 _OWN = {"name", "type", "depends_on", "next"}
+BESIDE = (set(NodeSpec.model_fields) | set(CONFIG)) - _OWN - {"workflow_id"}
+"""What of the `config` can stand beside it; `workflow_id` is there where a step is shown."""
+
+
+def _spelled(name: str) -> list[str]:
+    words = [name, *(word for word, meant in CONFIG.items() if meant == name)]
+    return [f"config.{word}" for word in words] + words
+
+
+_SPELLINGS = {
+    **{name: _spelled(name) for name in set(NodeSpec.model_fields) - _OWN},
+    "type": ["step_type"],
+    "agent": ["agent_id", *_spelled("agent")],
+}
 
 
 def read_steps(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
@@ -113,14 +128,8 @@ def read_steps(document: dict[str, Any], lines: Mapping[str, int]) -> Read:
         notation="steps",
         document=document,
         lines=lines,
-        spellings={"type": "step_type", **_spellings()},
+        spellings=_SPELLINGS,
     )
-
-
-def _spellings() -> dict[str, str]:
-    """Say that what a step has beyond its own fields is in its `config`."""
-    elsewhere = set(NodeSpec.model_fields) - _OWN
-    return {name: f"config.{name}" for name in elsewhere}
 
 
 def step_name(step: Mapping[str, Any], index: int) -> Any:
@@ -156,7 +165,7 @@ def _node(
     written = place.at(spelled).word(step.get(spelled)).lower()
     kind = ALIASES.get(written, written)
     config = place.at("config").mapping(step.get("config"))
-    beside = {k: v for k, v in step.items() if k in NodeSpec.model_fields and k not in _OWN}
+    beside = {k: v for k, v in step.items() if k in BESIDE}
     node = _configured(place.at("config"), kind, {**beside, **config})
     if step.get("agent_id"):
         node["agent"] = step["agent_id"]
@@ -185,7 +194,7 @@ def _configured(place: Place, kind: str, config: Mapping[str, Any]) -> dict[str,
     node: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for spelled, value in config.items():
-        name = _CONFIG.get(spelled, spelled)
+        name = CONFIG.get(spelled, spelled)
         if value is None:
             continue
         if name == "items" and isinstance(value, list):
