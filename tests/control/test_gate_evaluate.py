@@ -336,6 +336,12 @@ async def test_stored_runs_are_judged_again(people: People, connect: Connect) ->
     assert (await judged(limit=1))["blocked"] == 1
     assert (await judged(agent_id="nobody"))["runs"] == 0
     assert (await judged(until="2020-01-02T00:00:00Z"))["runs"] == 0
+    named = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+    answer = await people.editor.post("/policies/dry-run", json=named)
+    assert (answer.status_code, answer.json()["runs"]) == (200, 0)
+    backwards = {"since": "2020-01-02T00:00:00Z", "until": "2020-01-01T00:00:00Z"}
+    answer = await people.editor.post("/policies/dry-run", json=backwards)
+    assert code(answer) == (422, "validation_error")
     assert (await people.viewer.get("/incidents")).json()["items"] == []
     answer = await people.viewer.post("/policies/dry-run", json=period)
     assert answer.status_code == 403
