@@ -122,8 +122,9 @@ ask GET "/reports/$REPORT" "" \
 
 title "The record is exported and verified offline"
 ask GET /audit/checkpoint "" '"   checkpoint over %d events" % it["size"]'
+ask GET /audit/keys >"$FOLDER/keys.json"
 ask GET /audit/export >"$FOLDER/export.ndjson"
-$MUSTER verify "$FOLDER/export.ndjson"
+$MUSTER verify "$FOLDER/export.ndjson" --public-key "$FOLDER/keys.json"
 
 title "Somebody edits one event in the database file"
 $PYTHON - "$MUSTER_DATA_DIR/muster.db" <<'PYTHON'
@@ -138,6 +139,6 @@ ask GET /audit/verify "" \
 
 title "And one in the exported file"
 sed 's/"Pocket money"/"Another name"/' "$FOLDER/export.ndjson" >"$FOLDER/edited.ndjson"
-if $MUSTER verify "$FOLDER/edited.ndjson"; then exit 1; fi
+if $MUSTER verify "$FOLDER/edited.ndjson" --public-key "$FOLDER/keys.json"; then exit 1; fi
 
 title "That was all"

@@ -210,6 +210,22 @@ async def test_a_policy_of_another_release_stops_all(
     assert (await logged(key, agent))["incidents"] == []
 
 
+async def test_a_deactivated_agent_is_told_so(people: People, connect: Connect) -> None:
+    key = await agent_client(people.editor, connect)
+    agent = await registered(key)
+    assert (await people.editor.delete(f"/agents/{agent}")).status_code == 204
+    for reference in (agent, "invoices"):
+        answer = await key.post("/gate/evaluate", json={"agent": reference, "step": READ})
+        assert code(answer) == (409, "agent_inactive")
+    assert code(await key.get("/policies", params={"agent_key": "invoices"})) == (
+        409,
+        "agent_inactive",
+    )
+    assert (await people.editor.post(f"/agents/{agent}/activate")).status_code == 200
+    answer = await key.post("/gate/evaluate", json={"agent": agent, "step": READ})
+    assert answer.status_code == 200
+
+
 async def test_what_is_logged_is_observed(people: People, connect: Connect) -> None:
     key = await agent_client(people.editor, connect)
     agent = await registered(key)
@@ -336,6 +352,12 @@ async def test_stored_runs_are_judged_again(people: People, connect: Connect) ->
     assert (await judged(limit=1))["blocked"] == 1
     assert (await judged(agent_id="nobody"))["runs"] == 0
     assert (await judged(until="2020-01-02T00:00:00Z"))["runs"] == 0
+    named = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+    answer = await people.editor.post("/policies/dry-run", json=named)
+    assert (answer.status_code, answer.json()["runs"]) == (200, 0)
+    backwards = {"since": "2020-01-02T00:00:00Z", "until": "2020-01-01T00:00:00Z"}
+    answer = await people.editor.post("/policies/dry-run", json=backwards)
+    assert code(answer) == (422, "validation_error")
     assert (await people.viewer.get("/incidents")).json()["items"] == []
     answer = await people.viewer.post("/policies/dry-run", json=period)
     assert answer.status_code == 403

@@ -192,6 +192,26 @@ def test_no_answer(
     served.faults.answer = []
 
 
+def test_a_deactivated_agent_is_stopped(agent: Agent, people: Person) -> None:
+    """By whoever paused it: that the platform judges nothing of it is no outage."""
+    muster = agent()
+    muster.register()
+    path = f"/agents/{people.get('/agents')['items'][0]['id']}"
+    assert people.client.delete(path).status_code == 204
+    begun_later = agent(gate_timeout_s=0.3)
+    for one in (muster, begun_later):
+        with one.task() as task, pytest.raises(StepBlocked) as caught:
+            task.step("step.exec", "delete", gate=True).begin()
+        assert "deactivated" in str(caught.value)
+        assert one.health.unjudged == 0
+    people.post(f"{path}/activate")
+    for one in (muster, begun_later):
+        assert one.flush(30)
+        with one.task() as task, task.step("step.exec", "delete", gate=True) as step:
+            assert step.decision is not None
+            assert step.decision.is_judged
+
+
 def test_a_queue_that_cannot_be_emptied_is_no_past(served: Served, agent: Agent) -> None:
     muster = agent(gate_timeout_s=0.2)
     muster.register()

@@ -90,6 +90,17 @@ async def test_the_name_may_be_a_header(people: People, agent: httpx2.AsyncClien
     assert (await people.viewer.get("/agents")).json()["total"] == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_name_in_a_header_is_the_same_name(
+    agent: httpx2.AsyncClient, encoding: str
+) -> None:
+    first = await talk(agent, **{NAME: "Désk"})
+    body = {key: value for key, value in node().items() if key != NAME}
+    again = await agent.post("/copilot/log", json=body, headers={NAME: "Désk".encode(encoding)})
+    assert again.status_code == 201, again.text
+    assert again.json()["agent_id"] == first["agent_id"]
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -224,3 +224,14 @@ async def test_what_is_logged_of_providers_is_free_form(
     }
     assert sorted(providers["openai"]["models"]) == ["gpt-4o", "openai/gpt-4o"]
     assert providers["own"]["models"] == ["own"]
+
+
+async def test_sums_are_without_dust(
+    people: People, agent: httpx2.AsyncClient, agent_id: str
+) -> None:
+    for _ in range(3):
+        await logged(agent, agent_id, **{**CALL, "properties": {"cost": 0.1}})
+    summary = (await people.viewer.get("/cost/summary")).json()
+    assert (summary["total_cost"], summary["today_cost"]) == (0.3, 0.3)
+    for view in ("by-agent", "by-provider", "daily"):
+        assert (await people.viewer.get(f"/cost/{view}")).json()["total_cost"] == 0.3

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+INACTIVE = "agent_inactive"
+"""What the platform says of an agent that somebody, or an action of its own, has deactivated."""
+
 Action = Literal["allow", "warn", "require_approval", "block"]
 
 
@@ -12,8 +15,8 @@ class Decision:
     """The answer of the gate.
 
     `policies` are those that are violated and `budgets` those that are used up, as the platform
-    tells them. `is_judged` is False where
-    the platform could not be asked and the step was let through.
+    tells them. `is_judged` is False where the platform could not be asked and the step was let
+    through, `is_active` where the agent was deactivated and nothing of it is let through.
     """
 
     action: Action
@@ -21,6 +24,7 @@ class Decision:
     policies: tuple[Mapping[str, Any], ...] = ()
     budgets: tuple[Mapping[str, Any], ...] = ()
     is_judged: bool = True
+    is_active: bool = True
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> "Decision":
@@ -41,6 +45,8 @@ class Decision:
     @property
     def reason(self) -> str:
         """The violated policies and the budgets that are used up, as text."""
+        if not self.is_active:
+            return "the platform, where the agent was deactivated"
         budgets = (f"the budget {budget.get('name')}" for budget in self.budgets)
         return ", ".join((*self.names, *budgets)) or "the platform"
 

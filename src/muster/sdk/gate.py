@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from muster.sdk.decisions import Decision
+from muster.sdk.decisions import INACTIVE, Decision
 from muster.sdk.errors import PlatformUnavailable
 from muster.sdk.health import Counters
 from muster.sdk.lanes import Lanes
 from muster.sdk.options import Options
-from muster.sdk.platform import Away, Platform
+from muster.sdk.platform import Away, Platform, Refused
 from muster.sdk.registration import Registration
 from muster.sdk.values import dumps
 
@@ -53,7 +53,7 @@ class Gate:
     def ask(self, task_id: str, step: Mapping[str, Any]) -> Decision:
         """Return what policies say; raises `PlatformUnavailable` where an outage is to stop it."""
         if self._lanes.is_paused and not self._options.is_closed:
-            return self._unjudged("the platform is away")
+            return self._unasked("the platform is away")
         until = time.monotonic() + self._options.gate_timeout_s
         try:
             self._settle(task_id, until)
@@ -64,7 +64,11 @@ class Gate:
             self._failures += 1
             # Else each step of an agent that goes on would wait for the platform anew.
             self._lanes.pause(self._options.pause(self._failures + _PATIENCE))
-            return self._unjudged(str(error))
+            return self._unasked(str(error))
+        except Refused as error:
+            if error.code == INACTIVE:
+                return self._inactive()
+            return self._unjudged(f"the platform cannot judge: {error}")
         except Exception as error:  # noqa: BLE001 - an answer that cannot be read judges nothing
             return self._unjudged(f"the platform cannot judge: {error!r}")
 
@@ -106,6 +110,14 @@ class Gate:
                 if time.monotonic() + pause_s >= until:
                     raise
                 time.sleep(pause_s)
+
+    def _unasked(self, reason: str) -> Decision:
+        """Decide while nobody answers; the last word about a deactivated agent still holds."""
+        return self._inactive() if self._registration.is_inactive else self._unjudged(reason)
+
+    def _inactive(self) -> Decision:
+        self._counters.set(last_error=INACTIVE)
+        return Decision(action="block", risk_score=1.0, is_active=False)
 
     def _unjudged(self, reason: str) -> Decision:
         self._counters.set(last_error=reason)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
+from muster.sdk.decisions import INACTIVE
 from muster.sdk.health import Counters
-from muster.sdk.platform import Away, Platform
+from muster.sdk.platform import Away, Platform, Refused
 from muster.sdk.values import dumps
 
 
@@ -22,6 +23,8 @@ class Registration:
         self._platform, self._body, self._counters = platform, dumps(dict(profile)), counters
         self._lock = Lock()
         self._answer: dict[str, Any] | None = None
+        self.is_inactive = False
+        """Whether the platform has refused it because the agent was deactivated."""
 
     def ensure(self) -> str:
         """Return the agent's id; raises `Away` or `Refused` where there is none."""
@@ -31,7 +34,12 @@ class Registration:
     def renew(self) -> dict[str, Any]:
         """Register, and return the platform's answer."""
         with self._lock:
-            answer = self._platform.post("/agents", self._body)
+            try:
+                answer = self._platform.post("/agents", self._body)
+            except Refused as error:
+                self.is_inactive = error.code == INACTIVE
+                raise
+            self.is_inactive = False
             if not isinstance(answer.get("agent_id"), str):
                 raise Away("the answer to the registration names no agent")
             self._answer = answer

@@ -1,5 +1,6 @@
 """Judging stored runs again: what policies would have done to them."""
 
+import asyncio
 from collections.abc import Sequence
 
 from muster.domains.control.policies import engine
@@ -43,7 +44,8 @@ class DryRuns:
         )
         for run in runs[: body.limit]:
             steps = await self._history.steps(run.id, after=0)
-            _judge_run(report, policies, run, steps)
+            # Elsewhere: thousands of judgements would hold up every other request.
+            await asyncio.to_thread(_judge_run, report, policies, run, steps)
         return report
 
     async def _chosen(self, caller: Caller, body: DryRunRequest) -> tuple[PolicySet, list[str]]:

@@ -1,9 +1,9 @@
 """Request and response bodies of dry runs."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, model_validator
 
 from muster.domains.control.policies.engine import Action, Severity
 from muster.domains.control.policies.evaluation_schemas import aware
@@ -18,11 +18,18 @@ class DryRunRequest(In):
     since: Annotated[
         Moment,
         Field(
-            description="Runs that were made at this moment or later.",
+            validation_alias=AliasChoices("since", "from"),
+            description="Runs that were made at this moment or later; `from` is another name.",
             examples=["2026-05-01T00:00:00Z"],
         ),
     ]
-    until: Annotated[Moment | None, Field(description="Runs made before; now by default.")] = None
+    until: Annotated[
+        Moment | None,
+        Field(
+            validation_alias=AliasChoices("until", "to"),
+            description="Runs made before; now by default. `to` is another name.",
+        ),
+    ] = None
     agent_id: Annotated[str | None, Field(max_length=36, description="Only this agent's.")] = None
     policies: Annotated[
         list[dict[str, Any]] | None,
@@ -31,6 +38,12 @@ class DryRunRequest(In):
     limit: Annotated[
         int, Field(ge=1, le=200, description="At most so many runs, the newest ones.")
     ] = 50
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until is not None and self.since >= self.until:
+            raise ValueError("since must be before until")
+        return self
 
 
 class DryRunStep(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from starlette.requests import HTTPConnection
 
-from muster.domains.catalogue.agents import AgentNotFound
+from muster.domains.catalogue.agents import AgentInactive, AgentNotFound
 from muster.domains.control.policies.errors import (
     PolicyRefused,
     PolicyTrialRefused,
@@ -22,7 +22,9 @@ CanJudge = Annotated[Caller, requires(Scope.POLICIES_READ)]
 
 @gate_router.post(
     "/evaluate",
-    responses=problems(AgentNotFound, PolicyRefused, PolicyTrialRefused, PolicyUnreadable),
+    responses=problems(
+        AgentInactive, AgentNotFound, PolicyRefused, PolicyTrialRefused, PolicyUnreadable
+    ),
 )
 async def evaluate_step(
     connection: HTTPConnection, caller: CanJudge, body: EvaluationRequest

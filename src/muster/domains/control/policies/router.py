@@ -6,7 +6,7 @@ from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
-from muster.domains.catalogue.agents import AgentNotFound
+from muster.domains.catalogue.agents import AgentInactive, AgentNotFound
 from muster.domains.control.policies.catalogue import rules
 from muster.domains.control.policies.dry_run import DryRuns
 from muster.domains.control.policies.dry_run_schemas import DryRunReport, DryRunRequest
@@ -75,7 +75,7 @@ ManifestWriter = Annotated[ManifestService, Depends(_manifest_writer)]
 @router.get(
     "",
     response_model=Page[PolicyOut] | list[PolicyOut],
-    responses=problems(AgentNotFound),
+    responses=problems(AgentInactive, AgentNotFound),
 )
 async def list_policies(
     policies: Reader, caller: CanRead, params: Annotated[PolicyList, Query()]

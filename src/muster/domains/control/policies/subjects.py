@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import Agent, AgentNotFound
+from muster.domains.catalogue.agents import Agent, AgentInactive, AgentNotFound
 from muster.domains.control.policies.engine import Context
 from muster.kernel import clock
 from muster.platform.access import Caller, CallerKind
@@ -52,18 +52,28 @@ def profile_of(agent: Agent) -> dict[str, Any]:
 async def find_subject(session: AsyncSession, caller: Caller, reference: str) -> Agent:
     """Return the agent with an id or a key; a key of kind `agent` finds those of its account.
 
-    Among agents with one key the project's own comes first, then the newest.
+    Among agents with one key the project's own comes first, then the newest; one that was
+    deactivated is found only to be told so, by `AgentInactive`.
     """
     query = _visible(caller).where(or_(Agent.id == reference, Agent.key == reference))
-    order = (Agent.account_id.is_(None).desc(), Agent.created_at.desc())
+    order = (
+        Agent.deleted_at.is_(None).desc(),
+        Agent.account_id.is_(None).desc(),
+        Agent.created_at.desc(),
+    )
     found = await session.scalar(query.order_by(*order).limit(1))
     if found is None:
         raise AgentNotFound(f"No agent {reference} is registered here; register it first.")
+    if found.deleted_at is not None:
+        raise AgentInactive(
+            f"The agent {reference} was deactivated: it is to do nothing until somebody who may "
+            "change the agents of the project activates it again."
+        )
     return found
 
 
 def _visible(caller: Caller) -> Select[Agent]:
-    query = select(Agent).where(Agent.project_id == caller.project_id, Agent.deleted_at.is_(None))
+    query = select(Agent).where(Agent.project_id == caller.project_id)
     if caller.kind is CallerKind.AGENT_KEY:
         query = query.where(Agent.account_id == caller.id)
     return query

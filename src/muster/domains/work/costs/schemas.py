@@ -7,7 +7,15 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from muster.kernel.schemas import Out, UtcTime
 
@@ -25,6 +33,13 @@ def _written_out(value: Any) -> Any:
 
 Moment = Annotated[datetime, BeforeValidator(_written_out)]
 
+
+def _without_dust(amount: float) -> float:
+    """Round to billionths of a dollar: what is smaller comes from adding up floats."""
+    return round(amount, 9)
+
+
+Dollars = Annotated[float, AfterValidator(_without_dust)]
 Unpriced = Annotated[
     int,
     Field(
@@ -81,7 +96,7 @@ def _utc(moment: datetime) -> datetime:
 class Amounts(Out):
     """What some calls of models used and cost."""
 
-    cost: float
+    cost: Dollars
     calls: int
     unpriced_calls: Unpriced
     input_tokens: int
@@ -110,10 +125,10 @@ class CostSummary(Out):
     """What was spent on the whole, and by period."""
 
     currency: Literal["USD"]
-    total_cost: float
-    this_month_cost: float
-    previous_month_cost: float
-    today_cost: float
+    total_cost: Dollars
+    this_month_cost: Dollars
+    previous_month_cost: Dollars
+    today_cost: Dollars
     unpriced_calls: Unpriced
     total: Annotated[Amounts, Field(description="Within `from` and `to`, where they are given.")]
     periods: Annotated[Periods, Field(description="Whatever `from` and `to` are.")]
@@ -130,7 +145,7 @@ class DailyCosts(Out):
 
     currency: Literal["USD"]
     days: list[DayCosts]
-    total_cost: float
+    total_cost: Dollars
     unpriced_calls: Unpriced
 
 
@@ -147,7 +162,7 @@ class CostsByAgent(Out):
 
     currency: Literal["USD"]
     agents: list[AgentCosts]
-    total_cost: float
+    total_cost: Dollars
     unpriced_calls: Unpriced
 
 
@@ -164,5 +179,5 @@ class CostsByProvider(Out):
 
     currency: Literal["USD"]
     providers: list[ProviderCosts]
-    total_cost: float
+    total_cost: Dollars
     unpriced_calls: Unpriced

@@ -73,7 +73,7 @@ def _step(raw: Any, number: int, agent_id: str, task_id: str) -> Any:
 def one_node(body: Any, headers: Mapping[str, str]) -> Turn:
     """Return the node of a conversation that a body tells of."""
     fields = _object(body)
-    name = fields.get(ENTRA_NAME) or headers.get(ENTRA_NAME)
+    name = fields.get(ENTRA_NAME) or _text_of(headers.get(ENTRA_NAME))
     if not isinstance(name, str) or not 1 <= len(name.strip()) <= _LONGEST_ID:
         raise refused(ENTRA_NAME, "must be the name of the agent, in the body or as a header")
     name = name.strip()
@@ -90,6 +90,14 @@ def one_node(body: Any, headers: Mapping[str, str]) -> Turn:
         agent_metadata=cast("dict[str, Any]", metadata or {}),
         batch=Batch(task_id, [read_step(step, "")]),
     )
+
+
+def _text_of(header: str | None) -> str | None:
+    """Return a header as it was meant: headers are read as Latin-1, and clients write UTF-8."""
+    try:
+        return header and header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
 
 
 def key_of(name: str) -> str:
