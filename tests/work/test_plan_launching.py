@@ -134,6 +134,23 @@ async def test_what_is_within_is_as_strict(people: People) -> None:
     assert "'len((' cannot be read" in found["nodes.team"]
 
 
+async def test_the_model_of_a_judge_must_be_there(people: People) -> None:
+    judge = {"description": "It is polite.", "llm_model": "gone"}
+    task = {"description": "Do it.", "agent": "helper", "llm_guardrail": judge}
+    await make_agent(people.editor, name="helper")
+    workflow = {"nodes": between({"name": "work", "type": "task", "task": task})}
+    answer = await people.editor.post("/workflows/validate", json={"workflow": workflow})
+    (problem,) = answer.json()["problems"]
+    assert problem["path"] == "nodes.1.task.llm_guardrail.llm_model"
+    refused = await people.operator.post("/executions", json={"workflow": workflow})
+    assert refused.status_code == 409, refused.text
+    (issue,) = refused.json()["details"]["issues"]
+    assert issue["field"] == "nodes.work.llm_guardrail"
+    stored = (await people.editor.post("/tasks", json={"name": "Polite", **task})).json()
+    refused = await people.operator.post(f"/tasks/{stored['id']}/run", json={})
+    assert refused.status_code == 409, refused.text
+
+
 async def test_workflows_within_workflows(people: People) -> None:
     made = await people.editor.post("/workflows", json=WORKFLOW)
     assert made.status_code == 201, made.text
