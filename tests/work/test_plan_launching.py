@@ -134,6 +134,19 @@ async def test_what_is_within_is_as_strict(people: People) -> None:
     assert "'len((' cannot be read" in found["nodes.team"]
 
 
+async def test_what_nothing_reads_is_not_run(people: People) -> None:
+    workflow = {"nodes": between({"name": "say", "type": "output", "promt": "Hello"})}
+    refused = await people.operator.post("/executions", json={"workflow": workflow})
+    assert refused.status_code == 409, refused.text
+    (issue,) = refused.json()["details"]["issues"]
+    assert issue["field"] == "nodes.1.promt"
+    assert issue["message"].endswith("Did you mean 'prompt'?")
+    # It is saved all the same, as it was sent.
+    made = await people.editor.post("/workflows", json={"name": "Typo", **workflow})
+    assert made.json()["definition"]["nodes"] == workflow["nodes"]
+    assert [problem["path"] for problem in made.json()["problems"]] == ["nodes.1.promt"]
+
+
 async def test_the_model_of_a_judge_must_be_there(people: People) -> None:
     judge = {"description": "It is polite.", "llm_model": "gone"}
     task = {"description": "Do it.", "agent": "helper", "llm_guardrail": judge}

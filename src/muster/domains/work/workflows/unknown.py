@@ -20,8 +20,17 @@ from muster.kernel.nearest import nearest
 
 _SHOWN = 100
 _EVERYWHERE = {"id", "metadata"}
-_AROUND = {"name", "description", "inputs", "version", "config", "is_template"} | _EVERYWHERE
-"""What may be said about any workflow."""
+_AROUND = {
+    "name",
+    "description",
+    "inputs",
+    "version",
+    "config",
+    "is_template",
+    *_EVERYWHERE,
+    "files",
+}
+"""What may be said about any workflow; `files` are those that `muster run` brings along."""
 _ON_ALL = {"name", "description", "label", "position"} | _EVERYWHERE
 """What may be said about any node; editors keep there where it is drawn."""
 _WHOLE: Mapping[Notation, Collection[str]] = {
