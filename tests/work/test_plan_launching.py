@@ -134,6 +134,27 @@ async def test_what_is_within_is_as_strict(people: People) -> None:
     assert "'len((' cannot be read" in found["nodes.team"]
 
 
+async def test_what_a_document_is_started_with_is_its_input(people: People) -> None:
+    document = """
+data_types: {input: {type: object}, sum: {type: object}}
+nodes:
+- {name: start, type: start, next: route}
+- {name: route, type: switch, expr: context.input.kind, cases: {add: add}, default: end}
+- name: add
+  type: function
+  function: python://calculator
+  inputs: {expression: {type: context, value: input.expression}}
+  output: sum
+  next: end
+- {name: end, type: end, output: sum}
+"""
+    body = {"workflow": document, "inputs": {"kind": "add", "expression": "6*7"}}
+    started = await people.operator.post("/executions", json=body)
+    assert started.status_code == 201, started.text
+    run = await until(people.viewer, started.json()["execution_id"])
+    assert (run["status"], run["result"]["result"]) == ("completed", 42), run
+
+
 async def test_what_nothing_reads_is_not_run(people: People) -> None:
     workflow = {"nodes": between({"name": "say", "type": "output", "promt": "Hello"})}
     refused = await people.operator.post("/executions", json={"workflow": workflow})
