@@ -63,7 +63,7 @@ class Scope:
     def names(self, templates: Mapping[str, str]) -> dict[str, Any]:
         """Return what expressions may name."""
         # Documents of workflows may name these two; a run has no history.
-        given = {"input": self.inputs, "history": []}
+        given: dict[str, Any] = {"input": self.inputs, "history": []}
         return {
             **given,
             **self.variables,
