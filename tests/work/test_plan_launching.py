@@ -134,6 +134,57 @@ async def test_what_is_within_is_as_strict(people: People) -> None:
     assert "'len((' cannot be read" in found["nodes.team"]
 
 
+async def test_what_a_document_is_started_with_is_its_input(people: People) -> None:
+    document = """
+data_types: {input: {type: object}, sum: {type: object}}
+nodes:
+- {name: start, type: start, next: route}
+- {name: route, type: switch, expr: context.input.kind, cases: {add: add}, default: end}
+- name: add
+  type: function
+  function: python://calculator
+  inputs: {expression: {type: context, value: input.expression}}
+  output: sum
+  next: end
+- {name: end, type: end, output: sum}
+"""
+    body = {"workflow": document, "inputs": {"kind": "add", "expression": "6*7"}}
+    started = await people.operator.post("/executions", json=body)
+    assert started.status_code == 201, started.text
+    run = await until(people.viewer, started.json()["execution_id"])
+    assert (run["status"], run["result"]["result"]) == ("completed", 42), run
+
+
+async def test_what_nothing_reads_is_not_run(people: People) -> None:
+    workflow = {"nodes": between({"name": "say", "type": "output", "promt": "Hello"})}
+    refused = await people.operator.post("/executions", json={"workflow": workflow})
+    assert refused.status_code == 409, refused.text
+    (issue,) = refused.json()["details"]["issues"]
+    assert issue["field"] == "nodes.1.promt"
+    assert issue["message"].endswith("Did you mean 'prompt'?")
+    # It is saved all the same, as it was sent.
+    made = await people.editor.post("/workflows", json={"name": "Typo", **workflow})
+    assert made.json()["definition"]["nodes"] == workflow["nodes"]
+    assert [problem["path"] for problem in made.json()["problems"]] == ["nodes.1.promt"]
+
+
+async def test_the_model_of_a_judge_must_be_there(people: People) -> None:
+    judge = {"description": "It is polite.", "llm_model": "gone"}
+    task = {"description": "Do it.", "agent": "helper", "llm_guardrail": judge}
+    await make_agent(people.editor, name="helper")
+    workflow = {"nodes": between({"name": "work", "type": "task", "task": task})}
+    answer = await people.editor.post("/workflows/validate", json={"workflow": workflow})
+    (problem,) = answer.json()["problems"]
+    assert problem["path"] == "nodes.1.task.llm_guardrail.llm_model"
+    refused = await people.operator.post("/executions", json={"workflow": workflow})
+    assert refused.status_code == 409, refused.text
+    (issue,) = refused.json()["details"]["issues"]
+    assert issue["field"] == "nodes.work.llm_guardrail"
+    stored = (await people.editor.post("/tasks", json={"name": "Polite", **task})).json()
+    refused = await people.operator.post(f"/tasks/{stored['id']}/run", json={})
+    assert refused.status_code == 409, refused.text
+
+
 async def test_workflows_within_workflows(people: People) -> None:
     made = await people.editor.post("/workflows", json=WORKFLOW)
     assert made.status_code == 201, made.text

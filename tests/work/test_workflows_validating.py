@@ -290,6 +290,24 @@ def test_expressions_of_a_task_that_cannot_be_read() -> None:
     assert [p.path for p in problems] == ["nodes.0.task.guardrail"]
 
 
+@pytest.mark.parametrize("name", ["context", "history", "input", "last", "nodes", "templates"])
+def test_names_that_every_run_has(name: str) -> None:
+    assert found({"name": "a", "type": "llm", "prompt": f"{{{{ {name} }}}}"}, mode="graph") == []
+
+
+@pytest.mark.parametrize("name", ["run", "workflow", "inputs", "error", "index", "n"])
+def test_names_that_no_run_has(name: str) -> None:
+    (problem,) = found({"name": "a", "type": "llm", "prompt": f"{{{{ {name} }}}}"}, mode="graph")
+    assert (problem.path, problem.severity) == ("nodes.0.prompt", "warning")
+    nodes: list[dict[str, Any]] = [
+        start("m"),
+        {"name": "m", "type": "map", "items": "[1]", "item": "n", "body": "b", "next": "end"},
+        {"name": "b", "type": "llm", "prompt": "{{ n + index }}", "next": "m"},
+        END,
+    ]
+    assert found(*nodes) == []
+
+
 def test_a_large_workflow_is_checked_in_time() -> None:
     names = [f"n{i}" for i in range(500)]
     nodes = [{"name": n, "type": "parallel", "branches": names[:100]} for n in names]

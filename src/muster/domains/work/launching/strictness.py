@@ -23,10 +23,16 @@ async def require_sound_workflow(name: str, read: workflows.Read) -> None:
 
 def _refuse(name: str, problems: Iterable[PlanProblem]) -> None:
     issues = [
-        {"field": problem.path, "message": problem.message}
+        {"field": problem.path, "message": _told(problem)}
         for problem in problems
         if problem.severity == "error"
     ]
     if issues:
         missing = "; ".join(f"{issue['field']}: {issue['message']}" for issue in issues)
         raise PlanNotReady(f"{name} cannot run yet: {missing}", details={"issues": issues})
+
+
+def _told(problem: PlanProblem) -> str:
+    if problem.suggestion is None:
+        return problem.message
+    return f"{problem.message} Did you mean {problem.suggestion!r}?"

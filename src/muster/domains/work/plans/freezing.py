@@ -176,6 +176,9 @@ class Freezer:
             self.project_id, task.tools, task.tool_configs
         ):
             self._lacks(f"{where}.tools.{tool}", problem)
+        judge = task.llm_guardrail.llm_model if task.llm_guardrail else None
+        if judge and (problem := await self.shelf.models.problem(self.project_id, judge)):
+            self._lacks(f"{where}.llm_guardrail", problem)
 
     async def _node(
         self,

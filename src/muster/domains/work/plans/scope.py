@@ -62,12 +62,12 @@ class Scope:
 
     def names(self, templates: Mapping[str, str]) -> dict[str, Any]:
         """Return what expressions may name."""
+        # Documents of workflows may name these two; a run has no history.
+        given: dict[str, Any] = {"input": self.inputs, "history": []}
         return {
-            # Documents of workflows may name these two; a run has no history.
-            "input": self.inputs,
-            "history": [],
+            **given,
             **self.variables,
-            "context": self.variables,
+            "context": {**given, **self.variables},
             "nodes": self.results,
             "templates": templates,
             "last": self.last,

@@ -102,6 +102,8 @@ def references_of(node: NodeSpec) -> Iterator[tuple[str, str, str]]:
     if task is not None and not isinstance(task, str):
         named.append(("agent", "task.agent", task.agent))
         named += [("tool", f"task.tools.{index}", tool) for index, tool in enumerate(task.tools)]
+        if task.llm_guardrail:
+            named.append(("model", "task.llm_guardrail.llm_model", task.llm_guardrail.llm_model))
     for kind, field, reference in named:
         if reference and "{{" not in reference:
             yield kind, field, reference

@@ -1,6 +1,7 @@
 """Fields that nothing reads: most of them are misspelt, and what they were to say is not done."""
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel
@@ -20,8 +21,17 @@ from muster.kernel.nearest import nearest
 
 _SHOWN = 100
 _EVERYWHERE = {"id", "metadata"}
-_AROUND = {"name", "description", "inputs", "version", "config", "is_template"} | _EVERYWHERE
-"""What may be said about any workflow."""
+_AROUND = {
+    "name",
+    "description",
+    "inputs",
+    "version",
+    "config",
+    "is_template",
+    *_EVERYWHERE,
+    "files",
+}
+"""What may be said about any workflow; `files` are those that `muster run` brings along."""
 _ON_ALL = {"name", "description", "label", "position"} | _EVERYWHERE
 """What may be said about any node; editors keep there where it is drawn."""
 _WHOLE: Mapping[Notation, Collection[str]] = {
@@ -59,8 +69,9 @@ def unknown_fields(read: Read) -> Iterator[PlanProblem]:
     """
     part, known = _NODES[read.notation]
     yield from _unknown(read, "", read.document, _AROUND.union(_WHOLE[read.notation]), "workflow")
+    words = _ON_ALL.union(known)
     for path, node in listed(read.document.get(part), part):
-        yield from _unknown(read, path, node, _ON_ALL.union(known), part.removesuffix("s"))
+        yield from _unknown(read, path, node, words, part.removesuffix("s"))
         if read.notation == "native":
             yield from _inside(read, path, node)
 
@@ -73,6 +84,7 @@ def _inside(read: Read, path: str, node: Mapping[str, Any]) -> Iterator[PlanProb
         yield from _unknown(read, where, variable, _words(Variable), "variable")
 
 
+@cache
 def _words(model: type[BaseModel]) -> set[str]:
     found = set(model.model_fields)
     for info in model.model_fields.values():

@@ -21,18 +21,7 @@ from muster.domains.work.plans import (
 from muster.domains.work.workflows.reaching import Edges, downwards
 from muster.kernel.nearest import nearest
 
-GIVEN = {
-    "context",
-    "error",
-    "history",
-    "index",
-    "input",
-    "inputs",
-    "nodes",
-    "run",
-    "templates",
-    "workflow",
-}
+GIVEN = {"context", "history", "input", "last", "nodes", "templates"}
 """Names that every run has."""
 _CONTEXT = "context"
 _EXPRESSIONS = ("condition", "expression", "items", "when")
@@ -180,14 +169,15 @@ def undefined(spec: WorkflowSpec, edges: Edges, readings: Iterable[Reading]) -> 
         for name in sorted(missing):
             if (reading.index, name) not in seen:
                 seen.add((reading.index, name))
-                text, near = _text(name, everything), nearest(name, everything, cutoff=0.75)
-                yield Fault(reading.index, reading.path, text, near)
+                yield _missing(reading, name, everything)
 
 
-def _text(name: str, everything: set[str]) -> str:
+def _missing(reading: Reading, name: str, everything: set[str]) -> Fault:
     if name in everything:
-        return f"{name} is read before a node makes it."
-    return f"No node makes {name}; the run must be started with it among its inputs."
+        text = f"{name} is read before a node makes it."
+        return Fault(reading.index, reading.path, text)
+    text = f"No node makes {name}; the run must be started with it among its inputs."
+    return Fault(reading.index, reading.path, text, nearest(name, everything, cutoff=0.75))
 
 
 def _made_by(node: NodeSpec) -> set[str]:
@@ -195,7 +185,7 @@ def _made_by(node: NodeSpec) -> set[str]:
     if node.output:
         made.add(node.output)
     if node.type == "map":
-        made.add(node.item)
+        made |= {node.item, "index"}
     return made
 
 
