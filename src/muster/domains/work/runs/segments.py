@@ -266,8 +266,7 @@ class Segment(ABC):
             output=output,
             error=error,
         )
-        interrupted, self.memory.interrupted = self.memory.interrupted, []
-        return [*interrupted, end]
+        return [*self.memory.interrupted, end]
 
     async def end(
         self,
