@@ -186,7 +186,6 @@ async def test_a_call_that_may_have_half_happened_waits_for_a_choice(
     await people.operator.post(f"/executions/{run_id}/stop", json={"stop_type": "graceful"})
     stopped = await until(people.viewer, run_id)
     assert stopped["status"] == "stopped"
-    await writer.intend(run_id, fence, key="t1.0", name="write_file", arguments="a" * 64)
     await people.operator.post(f"/executions/{run_id}/resume")
 
     approval = await open_approval(people.viewer, run_id)

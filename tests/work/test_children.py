@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from muster.domains.work.journal import Run
+from muster.domains.work.journal import Fenced, Run
+from muster.domains.work.runs import NewRun, run_child
+from muster.domains.work.runs.children import Parent
 from muster.entrypoints.assembly import Muster
+from muster.platform.access import Caller
 from tests.support.model_server import Conversation, OpenAIWire, Reply, Script, ScriptedServer
 from tests.support.people import People
 from tests.work.driving import FINAL, make_agent, open_approval, spans, start, until
@@ -379,3 +382,32 @@ async def test_a_run_that_was_taken_over_does_not_touch_its_child(
     assert await children_of(people, run_id) == []
     assert await keys(people, run_id) == [("start", "ok")]
     await people.operator.post(f"/executions/{run_id}/cancel")
+
+
+async def test_a_run_that_has_ended_starts_nothing(
+    people: People, working: Muster, scripted: ScriptedServer
+) -> None:
+    """As when somebody ends it in the moment in which it comes to the step."""
+    run_id = await begin(people, scripted, boss=[Reply(text="all")])
+    await until(people.viewer, run_id)
+    async with working.database.read() as session:
+        run = await session.get_one(Run, run_id)
+    parent = Parent(run, Caller.system(run.project_id), 0, run.started_by_id)
+
+    async def prepare() -> NewRun:
+        return NewRun(
+            agent_id=run.agent_id,
+            snapshot=run.snapshot,
+            inputs={},
+            name="late",
+            timeout_s=9,
+            parent_run_id=run.id,
+            parent_key="t1.0",
+        )
+
+    async def execute(_: Run) -> None:
+        raise AssertionError
+
+    with pytest.raises(Fenced):
+        await run_child(working.running.parts, parent, execute, prepare, step_key="t1.0")
+    assert await children_of(people, run_id) == []

@@ -285,3 +285,15 @@ async def test_a_wish_to_stop_is_not_slept_over(
                 active_ms=1,
                 engine=Deaf(),
             )
+
+
+async def test_what_was_under_way_is_recorded_once(
+    people: People, working: Muster, agent: dict[str, Any]
+) -> None:
+    """As of a child that finds that it was ended, in the moment in which its parent tells it."""
+    run_id = await parked(people, working, agent, status="cancelled")
+    async with working.database.read() as session:
+        segment = working.running.parts.segment(await session.get_one(Run, run_id))
+    await segment.interrupted()
+    await segment.interrupted()
+    assert [span["key"] for span in await spans(people.viewer, run_id)] == ["end"]

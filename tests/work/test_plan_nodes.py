@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from muster.domains.work.journal import Intent
 from muster.domains.work.plans import NodeFailed, NodeSpec, PlanEndless, PlanInvalid, WorkflowSpec
 from muster.domains.work.plans.runner import PlanRunner, choose, transform
 from muster.domains.work.plans.scope import Scope
@@ -17,7 +19,7 @@ from muster.entrypoints.assembly import Muster
 from muster.kernel import clock
 from tests.support.model_server import Reply, Script, ScriptedServer
 from tests.support.people import People
-from tests.work.driving import asked, decide, spans, until
+from tests.work.driving import asked, decide, open_approval, spans, until
 from tests.work.plan_setting import (
     alone,
     came,
@@ -357,6 +359,34 @@ async def test_the_limit_of_a_tool(working: Muster, people: People, silent: str)
     assert progress["completed_tasks"] == 3, progress
     run = await came(working, people, alone(**node))
     assert (run["status"], run["error"]["code"]) == ("failed", "node_failed"), run
+
+
+async def test_a_call_that_was_broken_off_is_not_made_again_unasked(
+    working: Muster, people: People, silent: str
+) -> None:
+    configuration = {"url": silent, "method": "POST", "send_arguments": "body"}
+    tool = {"name": "pay", "tool_type": "http", "configuration": configuration}
+    assert (await people.editor.post("/tools", json=tool)).status_code == 201
+    run_id = await start_plan(
+        working, people.project_id, alone(type="tool", tool="pay", on_error="told")
+    )
+    async with asyncio.timeout(30):
+        while not await at_work(working, run_id):
+            await asyncio.sleep(0.02)
+    await people.owner.post(f"/executions/{run_id}/cancel")
+    await people.owner.post(f"/executions/{run_id}/resume")
+    asked_about = await open_approval(people.owner, run_id)
+    assert asked_about["kind"] == "uncertain_step"
+    path = f"/approvals/{asked_about['id']}/approve"
+    await people.owner.post(path, json={"choice": "skip"})
+    run = await until(people.owner, run_id)
+    assert run["result"] == "It is not known whether this happened.", run
+
+
+async def at_work(muster: Muster, run_id: str) -> bool:
+    """Tell whether a tool that may have an effect is being called."""
+    async with muster.database.read() as session:
+        return await session.scalar(select(Intent.key).where(Intent.run_id == run_id)) is not None
 
 
 @pytest.mark.parametrize("path", ["../out.txt", "/etc/out", "a/../b", "x" * 199 + "/"])

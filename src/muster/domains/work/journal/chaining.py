@@ -158,9 +158,11 @@ def append_group(group: Sequence[Append], connection: Connection) -> list[Append
         _APPEND.execute(connection, *steps)
         at = clock.now()
         _GROW.execute(connection, *(head.growth(at) for head in heads.values() if head.grown))
-    # Only acts are announced beforehand.
+    # Only acts are announced beforehand; of one that was broken off it stays open what it did.
     acted = [
-        {"run": row["run_id"], "step": row["key"]} for row in steps if row["key"].startswith(_ACT)
+        {"run": row["run_id"], "step": row["key"]}
+        for row in steps
+        if row["key"].startswith(_ACT) and row["status"] != StepStatus.CANCELLED
     ]
     if acted:
         _FORGET.execute(connection, *acted)

@@ -27,7 +27,10 @@ MAX_DEPTH = 4
 _ENDED_WITH_PARENT = frozenset({RunStatus.STOPPED, RunStatus.CANCELLED})
 """Where a child stands whose parent was ended by a person: its step came to no end."""
 
-_FENCE = select(Run.fence).where(Run.id == bindparam("of_run"))
+# Held until the unit of work ends: whoever ends the parent ends all that it has started by then.
+_HOLD = (
+    select(Run.fence, Run.status).where(Run.id == bindparam("of_run")).with_for_update(read=True)
+)
 _CHILD = select(Run).where(
     Run.parent_run_id == bindparam("of_run"), Run.parent_key == bindparam("of_step")
 )
@@ -77,7 +80,7 @@ async def run_child(
         await execute(child)
         child = await _reload(parts, child.id)
     elif child.status in reopened:
-        child = await _reopen(parts, child.id)
+        child = await _reopen(parts, parent, child.id)
     while not child.is_final:
         if child.status == RunStatus.WAITING_FOR_APPROVAL:
             # What is asked is asked by the child; this run only waits for it.
@@ -156,9 +159,9 @@ async def _insert(parts: RunParts, parent: Parent, new: NewRun) -> Run:
 
 
 async def _require_hold(session: AsyncSession, parent: Parent) -> None:
-    """Raise `Fenced` where another process has the parent by now."""
-    fence = await session.scalar(_FENCE, {"of_run": parent.run.id})
-    if fence != parent.run.fence:
+    """Raise `Fenced` where another process has the parent by now, or somebody has ended it."""
+    fence, status = (await session.execute(_HOLD, {"of_run": parent.run.id})).one()
+    if fence != parent.run.fence or RunStatus(status).is_final:
         raise Fenced(parent.run.id)
 
 
@@ -184,9 +187,10 @@ async def _wake(parts: RunParts, parent: Parent, child: Run) -> None:
                 await lifecycle.reopen(session, current, RunAction.WAKE)
 
 
-async def _reopen(parts: RunParts, run_id: str) -> Run:
+async def _reopen(parts: RunParts, parent: Parent, run_id: str) -> Run:
     """Let a child go on that was ended together with its parent, which goes on as well."""
     async with parts.database.write() as session:
+        await _require_hold(session, parent)
         child = await session.get_one(Run, run_id)
         await lifecycle.reopen(session, child, RunAction.RESUME)
         return child

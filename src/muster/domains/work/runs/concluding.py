@@ -38,10 +38,9 @@ async def conclude(segment: Work) -> None:
     """Execute a segment and bring its run to an end or to a wait."""
     try:
         await _conclude(segment)
-    except Fenced:
+    except (Fenced, IllegalRunMove):
+        # Somebody ended it meanwhile; or another process has it, and nothing of this is taken.
         logger.info("run_taken_away", run_id=segment.run.id)
-    except IllegalRunMove:
-        # Somebody ended it meanwhile.
         await segment.interrupted()
 
 

@@ -54,6 +54,8 @@ _FINISHED: dict[RunAction, type[RunFinished]] = {
     RunAction.STOPPED: RunStopped,
     RunAction.REJECT: RunRejected,
 }
+# Whatever ended otherwise may be taken up again, and then has to know what may have half-happened.
+_FOR_GOOD = frozenset({RunAction.COMPLETE, RunAction.REJECT})
 _BUSY = (RunStatus.PREPARING.value, RunStatus.RUNNING.value, RunStatus.STOPPING.value)
 
 
@@ -287,7 +289,8 @@ async def _finish_one(
         completed_at=moment,
         **changes,
     )
-    await session.execute(_FORGET_INTENTS, {"of_run": run.id})
+    if action in _FOR_GOOD:
+        await session.execute(_FORGET_INTENTS, {"of_run": run.id})
     await approvals.withdraw(session, caller, run.id)
     elapsed = (moment - run.started_at).total_seconds() * 1000 if run.started_at else None
     fact = _FINISHED[action](

@@ -46,6 +46,7 @@ class RunMemory:
         self.interrupted: list[NewStep] = []
         self._finished: dict[str, FinishedStep] = {}
         self._taken: set[str] = set()
+        self._broken_off: set[str] = set()
         self._intents: set[str] = set()
         self._failures: dict[str, dict[str, Any]] = {}
         self._approvals: dict[tuple[str, str], StepApproval] = {}
@@ -63,6 +64,8 @@ class RunMemory:
         for row in rows:
             self._taken.add(row.key)
             status, kind = StepStatus(row.status), row.kind
+            if status is StepStatus.CANCELLED:
+                self._broken_off.add(row.key)
             failed = status is StepStatus.ERROR and kind in {StepKind.MODEL, StepKind.SELF}
             error = await load_value(row.error, blobs) if failed else None
             if kind in {StepKind.TASK_END, StepKind.TASK_ERROR}:
@@ -100,9 +103,10 @@ class RunMemory:
 
     def unsettled(self, key: str) -> str | None:
         """Return the key of the step's last attempt that was about to act when an earlier process
-        had the run, and of which nothing was heard.
+        had the run, and of which nothing was heard, or that it was broken off.
         """
-        attempts = [k for k in self._intents - self._taken if k.partition("~")[0] == key]
+        settled = self._taken - self._broken_off
+        attempts = [k for k in self._intents - settled if k.partition("~")[0] == key]
         return max(attempts, key=_attempt_number, default=None)
 
     def approval(self, key: str, kind: str) -> StepApproval | None:

@@ -231,9 +231,13 @@ class Segment(ABC):
         return RunStatus(found.status).is_final
 
     async def interrupted(self) -> None:
-        """Record what was under way, here and in children, when somebody ended the run."""
+        """Record what was under way, here and in children, when somebody ended the run.
+
+        Once: a child finds out by itself, and its parent tells it.
+        """
         if self._ended:
             return
+        self._ended = True
         await self._interrupt_children()
         steps = self._last_steps(StepStatus.CANCELLED, None, None)
         with contextlib.suppress(Fenced):
@@ -263,8 +267,7 @@ class Segment(ABC):
             output=output,
             error=error,
         )
-        interrupted, self.memory.interrupted = self.memory.interrupted, []
-        return [*interrupted, end]
+        return [*self.memory.interrupted, end]
 
     async def end(
         self,

@@ -40,6 +40,7 @@ from muster.domains.control.gate import (
     arguments_hash,
 )
 from muster.domains.work.journal import (
+    Fenced,
     JournalWriter,
     NewStep,
     StepKind,
@@ -306,7 +307,7 @@ class StepRunner:
     async def _unsure(
         self, use: ToolUse, tool: BoundTool, step: IntendedStep, record: NewStep
     ) -> ToolOutcome | None:
-        """Deal with a call that may have half-happened before a crash: a person chooses.
+        """Deal with a call that may have half-happened, as before a crash: a person chooses.
 
         A choice is for one attempt. The next one that is cut off is asked about anew.
         """
@@ -316,8 +317,8 @@ class StepRunner:
         choice = self.memory.approval(attempt, "uncertain_step")
         if choice is None:
             message = (
-                f"The process died while the tool {tool.name} was being called; it may or may not "
-                "have had its effect. Choose: retry calls it again, skip goes on without its "
+                f"The call of the tool {tool.name} was broken off; it may or may not have had its "
+                "effect. Choose: retry calls it again, skip goes on without its "
                 "result, fail ends the run."
             )
             request = ApprovalRequest(
@@ -439,7 +440,12 @@ class StepRunner:
 
     async def _append(self, record: NewStep) -> None:
         record.ended_at = max(clock.now(), record.started_at)
-        appended = await self.writer.append(self.memory.run_id, self.memory.fence, [record])
+        try:
+            appended = await self.writer.append(self.memory.run_id, self.memory.fence, [record])
+        except Fenced:
+            # Somebody ended the run in this moment: it did happen, and is told with the rest.
+            self._cancelled(record)
+            raise
         self.memory.note(record, stop_requested=appended.stop_requested)
 
     def _cancelled(self, record: NewStep) -> None:
