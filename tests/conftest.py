@@ -69,17 +69,24 @@ def pytest_sessionfinish() -> None:
         measuring.save()
 
 
+def is_measured(item: pytest.Item) -> bool:
+    """Say whether a test measures coverage.
+
+    It does on the first database, and not in the sweeps, which call everything, on purpose, nor
+    where processes are killed and things are done again and again, which other tests do once.
+    """
+    if {"sweeps", "durability"} & set(item.path.parts) or item.get_closest_marker("repeats"):
+        return False
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
+    first, *_ = str(item.config.getoption("--database")).split(",")
+    return parameters.get("database_kind") in {None, first}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure coverage where it says something, for it costs as much again as testing.
-
-    That is on the first database, and not in the sweeps: they call everything, on purpose.
-    """
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}  # type: ignore[attr-defined]
-    kind = parameters.get("database_kind")
-    first, *_ = str(item.config.getoption("--database")).split(",")
+    """Measure coverage where it says something, for it costs more than testing."""
     measuring = Coverage.current()
-    if measuring is None or (kind in {None, first} and "sweeps" not in item.path.parts):
+    if measuring is None or is_measured(item):
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_START", raising=False)

@@ -34,6 +34,7 @@ def test_every_benchmark_is_tried() -> None:
     assert list(EXPECTED) == list(BENCHMARKS)
 
 
+@pytest.mark.repeats
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_a_benchmark_finds_its_figures(

@@ -65,6 +65,7 @@ async def test_markup_and_control_characters_are_only_text(people: People) -> No
     assert "\u202e" not in text
 
 
+@pytest.mark.repeats
 async def test_ten_thousand_incidents(people: People, working: Muster) -> None:
     now = clock.now()
     rows: list[dict[str, Any]] = [

@@ -1,17 +1,16 @@
 """The application behind a real port, in a thread of its own, that can go away and come back."""
 
 import asyncio
-import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import uvicorn
 
 from muster.entrypoints.assembly import Muster
 from muster.kernel.settings import Settings
 from tests.support.accounts import Accounts, find_accounts
+from tests.support.serving import serving
 
 SECONDS = 30
 
@@ -55,12 +54,6 @@ class Faults:
         return call
 
 
-class _Quiet(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Served:
     """One application that is started, stopped and started again on the same port."""
 
@@ -72,7 +65,7 @@ class Served:
             self.port: int = probe.getsockname()[1]
         self.accounts: Accounts | None = None
         self._thread: threading.Thread | None = None
-        self._server: _Quiet | None = None
+        self._end: Callable[[], object] = lambda: None
         self._error: BaseException | None = None
 
     @property
@@ -88,12 +81,11 @@ class Served:
             raise self._error
 
     def stop(self) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._server.force_exit = True
+        if self._thread is not None:
+            self._end()
             self._thread.join(SECONDS)
             assert not self._thread.is_alive()
-        self._server = self._thread = None
+        self._thread = None
 
     def _run(self, ready: threading.Event) -> None:
         try:
@@ -106,17 +98,8 @@ class Served:
         async with Muster(self._settings, engine="off") as muster:
             if self.accounts is None:
                 self.accounts = await find_accounts(muster)
-            config = uvicorn.Config(
-                self.faults.wrap(muster.app),
-                host="127.0.0.1",
-                port=self.port,
-                lifespan="off",
-                log_level="error",
-                access_log=False,
-            )
-            self._server = _Quiet(config)
-            serving = asyncio.create_task(self._server.serve())
-            while not self._server.started and not serving.done():
-                await asyncio.sleep(0.01)
-            ready.set()
-            await serving
+            ending = asyncio.Event()
+            self._end = partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)
+            async with serving(self.faults.wrap(muster.app), port=self.port, grace_s=0):
+                ready.set()
+                await ending.wait()

@@ -19,10 +19,9 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,9 +29,9 @@ import msgspec
 import uvicorn
 
 from tests.support.model_scripts import Reply, Script, example, script_from
+from tests.support.serving import serving
 
 _REMEMBERED_CALLS = 5000
-_SECONDS_TO_START = 10
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 
@@ -352,36 +351,8 @@ async def model_server(
 @contextlib.asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
     """Run an ASGI application on a free port of 127.0.0.1 and yield its URL."""
-    # With the protocol named, asyncio turns off Nagle's algorithm, which costs 40 ms an answer.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    runner = _Quiet(_config(app))
-    task = asyncio.create_task(runner.serve(sockets=[listener]))
-    try:
-        async with asyncio.timeout(_SECONDS_TO_START):
-            while not runner.started:
-                if task.done():
-                    await task
-                await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        runner.should_exit = runner.force_exit = True
-        await task
-        listener.close()
-
-
-class _Quiet(uvicorn.Server):
-    """A server that leaves the signals of the test process alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _config(app: Any, **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, lifespan="off", access_log=False, log_level="error", ws="none", **options
-    )
+    async with serving(app, grace_s=0, ws="none") as address:
+        yield f"http://{address}"
 
 
 def _headers(scope: Any) -> dict[str, str]:
@@ -435,7 +406,15 @@ def main() -> None:
         with open(arguments.script, "rb") as file:  # noqa: PTH123
             script = script_from(_decode(file.read()))
     app = ScriptedServer(script, latency_ms=arguments.latency_ms)
-    uvicorn.Server(_config(app, host="127.0.0.1", port=arguments.port)).run()
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=arguments.port,
+        lifespan="off",
+        access_log=False,
+        log_level="error",
+        ws="none",
+    )
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ def assert_problem(answer: Answer, *statuses: int, error: str | None = None) -> 
     return body
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(GUARDED))
 def test_without_a_token(world: World, operation: Operation) -> None:
     answer = world.perform(operation, json=operation.smallest_body())
@@ -184,6 +185,7 @@ def test_with_a_malformed_id(world: World, operation: Operation, parameter: str)
         assert_problem(answer, 404, 405, 422)
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(OPERATIONS))
 def test_with_an_unknown_query_parameter(world: World, operation: Operation) -> None:
     path = world.path(operation, None if operation.is_public else "superadmin")
@@ -195,6 +197,7 @@ def test_with_an_unknown_query_parameter(world: World, operation: Operation) -> 
     assert [item["loc"] for item in body["detail"]] == [["query", "unheard_of"]]
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
 def test_with_a_wrong_method(world: World, path: str) -> None:
     target = re.sub(r"\{version\}", "1", path)
@@ -211,6 +214,7 @@ def test_with_a_wrong_method(world: World, path: str) -> None:
         assert named == allowed
 
 
+@pytest.mark.before_the_database
 @pytest.mark.parametrize("operation", each(OPERATIONS))
 def test_other_spellings_of_the_path(world: World, operation: Operation) -> None:
     path = world.path(operation)

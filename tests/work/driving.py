@@ -1,16 +1,20 @@
 """Small moves that the tests of runs share."""
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
 import httpx2
 
+from muster.domains.work.journal import run_topic
+from muster.kernel.live import LiveBus, Subscription
 from tests.support.model_server import ScriptedServer
 from tests.support.people import People
 
 FINAL = {"completed", "failed", "cancelled", "stopped", "rejected"}
 _PATIENCE_S = 20
+_LOOK_AGAIN_S = 0.25
 
 
 async def make_agent(client: httpx2.AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -31,13 +35,27 @@ async def until(client: httpx2.AsyncClient, run_id: str, *statuses: str) -> dict
     """Return the run as soon as it has one of the statuses (any final one by default)."""
     wanted = set(statuses) or FINAL
     deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        run = (await client.get(f"/executions/{run_id}")).json()
-        if run["status"] in wanted:
-            return run
-        assert time.monotonic() < deadline, f"still {run['status']}: {run['error']}"
-        assert run["status"] not in FINAL, run
-        await asyncio.sleep(0.02)
+    async with _live(client).subscribe(run_topic(run_id)) as news:
+        while True:
+            run = (await client.get(f"/executions/{run_id}")).json()
+            if run["status"] in wanted:
+                return run
+            assert time.monotonic() < deadline, f"still {run['status']}: {run['error']}"
+            assert run["status"] not in FINAL, run
+            await _told_of_status(news)
+
+
+def _live(client: httpx2.AsyncClient) -> LiveBus:
+    """Return the live bus of the application behind a client."""
+    return client._transport.app.state.live  # type: ignore[attr-defined]
+
+
+async def _told_of_status(news: Subscription) -> None:
+    """Wait until a run may have another status: to ask all the time costs more than to run."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_AGAIN_S):
+            while (message := await news.get()) and message["type"] != "status":
+                pass
 
 
 async def open_approval(client: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:

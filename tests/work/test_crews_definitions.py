@@ -397,6 +397,7 @@ maps = st.dictionaries(st.text(max_size=8), st.dictionaries(names, values, max_s
 rubbish = st.text(alphabet="ab: -[]{}\n\t&*!?|>'\"#%@`,0.\\\0\x07é\u2028\ud800", max_size=60)
 
 
+@pytest.mark.repeats
 @settings(max_examples=300, deadline=None)
 @given(agents=rubbish | values | maps | maps.map(repr), tasks=rubbish | values | maps | st.text())
 def test_rubbish_gives_a_crew_or_is_refused(agents: Any, tasks: Any) -> None:

@@ -125,6 +125,7 @@ async def test_a_due_time_is_fired_once(
     assert (run.name, run.started_by_name, run.origin) == ("Trigger", "Editor", "trigger")
 
 
+@pytest.mark.repeats
 async def test_three_processes_fire_two_hundred_times_once(
     muster: Muster, people: People, time: Time
 ) -> None:

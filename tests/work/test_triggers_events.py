@@ -281,6 +281,7 @@ class Noting:
         return run_id
 
 
+@pytest.mark.repeats
 async def test_a_storm_of_events_loses_none(muster: Muster, people: People, time: Time) -> None:
     made = await trigger(
         people.editor,

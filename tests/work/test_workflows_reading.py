@@ -329,6 +329,7 @@ def test_texts_that_are_refused(text: str, message: str) -> None:
     assert message in refused.value.detail
 
 
+@pytest.mark.repeats
 @given(workflow=_WORKFLOWS | st.text())
 @settings(max_examples=80, deadline=None)
 def test_anything_is_read_or_refused_and_what_is_read_can_be_checked(workflow: Any) -> None:

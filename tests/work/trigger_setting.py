@@ -34,7 +34,7 @@ async def people(muster: Muster, connect: CONNECT) -> People:
 
 @dataclass
 class Time:
-    """Time that moves when it is told to."""
+    """Time that moves when it is told to, and is never behind the clock that requests go by."""
 
     moment: datetime = field(
         default_factory=lambda: (
@@ -43,7 +43,7 @@ class Time:
     )
 
     def __call__(self) -> datetime:
-        return self.moment
+        return max(self.moment, datetime.now(UTC))
 
     def forward(self, **by: float) -> None:
         self.moment += timedelta(**by)

@@ -26,10 +26,7 @@ from muster.engine.system_database import APPLICATION, SCHEMA, WORKFLOW, Claim, 
 RunJob = Callable[[Job], Awaitable[bool]]
 """Execute a job on the main loop. True when it came to its end, False when it must stay alive."""
 
-_LISTENER_POLL_S = 0.25
-"""A thread of DBOS sleeps so long between looks at nothing; shutting down waits for it."""
-
-
+_LISTENER_POLL_S = 0.01
 _SETTLE_POLL_S = 0.01
 
 
@@ -68,6 +65,10 @@ class Runtime:
         )
         DBOS.listen_queues([])
         DBOS.launch()
+        # Its thread that looks for messages, of which there are none, ends after its first look;
+        # else it would look for ever, and shutting down would wait for it.
+        dbos: Any = _get_dbos_instance()
+        dbos._sys_db._run_background_processes = False  # noqa: SLF001
 
     async def stop(self, timeout_s: float) -> None:
         """Destroy DBOS, once it has recorded the ends of handlers that ended a moment ago.
