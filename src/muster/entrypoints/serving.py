@@ -30,6 +30,8 @@ T = TypeVar("T")
 LOCK = "server.lock"
 _REQUESTS_GRACE_S = 2
 _RUNS_GRACE_S = 3.0
+_FIRST_ANSWERS_S = 0.1
+"""For those who have waited for the port: beginning to work would take the processor from them."""
 
 logger = get_logger(__name__)
 
@@ -153,7 +155,7 @@ async def _serve(settings: Settings, listener: Any, *, example: bool) -> None:
         password = await ensure_superadmin(muster.database, settings)
         show_first_password(settings, password, console=OUT)
         async with _answering(muster, listener) as serving:
-            # Whoever needs no engine is answered meanwhile: monitors first of all.
+            await asyncio.sleep(_FIRST_ANSWERS_S)
             await muster.begin()
             # What is here now stays: nobody is to look through it for garbage.
             gc.freeze()
