@@ -4,13 +4,14 @@ Each page is made of what the product itself reads: the commands, the settings, 
 and the codes of errors. A test fails when a page no longer says what the code does.
 """
 
-import dataclasses
 import importlib
 import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -193,7 +194,8 @@ def event_page() -> str:
 def _event_fields(event: Any) -> str:
     hints = get_type_hints(event)
     return ", ".join(
-        f"`{field.name}` {_json_words(hints[field.name])}" for field in dataclasses.fields(event)
+        f"`{field.name}` {_json_words(hints[field.name])}"
+        for field in msgspec.structs.fields(event)
     )
 
 

@@ -99,15 +99,16 @@ async def test_a_process_has_one_engine(sqlite_world: World, recorder: Recorder)
         await until(lambda: recorder.ended == ["a"])
 
 
+async def _fail(self: Runtime, executor_id: str) -> None:
+    raise OSError("no")
+
+
 async def test_a_start_that_fails_can_be_repeated(
     sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: Runtime, executor_id: str) -> None:
-        raise OSError("no")
-
     async with sqlite_world.engine(recorder, start=False) as engine:
         with monkeypatch.context() as patch:
-            patch.setattr(Runtime, "start", fail)
+            patch.setattr(Runtime, "start", _fail)
             with pytest.raises(OSError, match="no"):
                 await engine.start()
         assert Engine._started is None
@@ -115,6 +116,33 @@ async def test_a_start_that_fails_can_be_repeated(
         await engine.submit(job("a"))
         await until(lambda: recorder.ended == ["a"])
         await engine.stop()
+
+
+async def test_who_is_enlisted_counts_and_is_waited_for(
+    world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.engine(recorder, start=False) as engine:
+        await engine.enlist()
+        assert [executor.is_self for executor in await engine.executors()] == [True]
+        launch = asyncio.create_task(engine.submit(job("a")))
+        known = asyncio.create_task(engine.known(["a"]))
+        cancel = asyncio.create_task(engine.cancel("unheard-of", "why not"))
+        await engine.start()
+        assert len(await engine.executors()) == 1
+        await asyncio.gather(launch, known, cancel)
+        await until(lambda: recorder.ended == ["a"])
+        await engine.stop()
+        assert await engine.executors() == []
+
+        await engine.enlist()
+        await engine.stop()
+        assert await engine.executors() == [], "it left without having started"
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Runtime, "start", _fail)
+            with pytest.raises(OSError, match="no"):
+                await engine.start()
+        assert await engine.executors() == []
 
 
 async def test_a_handler_that_does_not_end_does_not_hold_up_a_stop(

@@ -4,10 +4,13 @@ import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -143,6 +146,69 @@ def test_runs_in_flight_outlive_a_server_that_is_killed_and_one_that_is_stopped(
         worker.signal(signal.SIGTERM)
         assert worker.code() == 0
     assert json.loads(local.ok(*shown))["result"] == "It is 42."
+
+
+@contextmanager
+def engine_kept_from_starting(folder: Path) -> Iterator[None]:
+    """Hold the engine's tables: its start waits, for at most half a minute, until this ends."""
+    with sqlite3.connect(folder / "engine.db", isolation_level=None) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    other.close()
+
+
+def health(url: str) -> dict[str, Any] | None:
+    try:
+        return dict(httpx2.get(f"{url}/health").raise_for_status().json())
+    except httpx2.TransportError:
+        return None
+
+
+def free_url() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_what_needs_the_engine_waits_for_its_start_and_nothing_else_does(
+    local: Local, scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "quick.yaml"
+    file.write_text("name: Quick\nkey: quick\nllm: openai/scripted-large\nprompt: Hello\n")
+    local.ok("agents", "import", str(file))
+    url = free_url()
+    arguments = ("--data-dir", str(local.folder), "serve", "--port", url.rsplit(":", 1)[1])
+    with program(*arguments) as server, ThreadPoolExecutor() as threads, ExitStack() as stack:
+        with engine_kept_from_starting(local.folder):
+            until(lambda: health(url), "an answer")
+            assert (health(url) or {})["status"] == "healthy"
+            client = stack.enter_context(signed_in(url))
+            launch = threads.submit(client.post, "/executions", json={"agent_id": "quick"})
+            waiting = "/executions?status=pending"
+            until(lambda: client.get(waiting).json()["total"] == 1, "the run")
+            assert not launch.done()
+            assert "Ctrl-C stops it" not in server.said
+        run = launch.result().json()["execution_id"]
+        server.wait_for("Ctrl-C stops it")
+        shown = ["runs", "show", run, "--json"]
+        until(lambda: json.loads(local.ok(*shown))["status"] == "completed", "the end of the run")
+        server.signal(signal.SIGTERM)
+        assert server.code() == 0
+
+
+def test_a_signal_during_the_start_ends_it_in_order(local: Local) -> None:
+    url = free_url()
+    arguments = ("--data-dir", str(local.folder), "serve", "--port", url.rsplit(":", 1)[1])
+    with program(*arguments) as server:
+        with engine_kept_from_starting(local.folder):
+            until(lambda: health(url), "an answer")
+            server.signal(signal.SIGTERM)
+        assert server.code() == 0
+        assert "Traceback" not in server.said
+    with sqlite3.connect(local.folder / "muster.db") as database:
+        assert database.execute("SELECT 1 FROM executors WHERE stopped_at IS NULL").fetchall() == []
 
 
 def test_a_run_beside_a_server_is_executed_in_its_own_process(

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -39,8 +38,7 @@ pytestmark = pytest.mark.anyio
 STORM = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThingHappened(events.Event):
+class ThingHappened(events.Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "thing.happened"
     subject: ClassVar[str] = "thing"
     thing_id: str

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Coroutine
+from contextlib import AsyncExitStack
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -52,6 +54,8 @@ class Engine:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._beat_now = asyncio.Event()
+        self._enlisted = False
+        self._up = asyncio.Event()
         self._purged_at = time.monotonic()
 
     def register(self, kind: str, handler: Handler, *, lost: Lost) -> None:
@@ -73,29 +77,50 @@ class Engine:
         """Return the processes that execute jobs."""
         return await self._leases.all()
 
+    async def enlist(self) -> None:
+        """Take the lease of a working process: others count on it from now on. `start` follows.
+
+        That takes half a second, and this nothing.
+        """
+        if self._options.work and not self._enlisted:
+            await self._leases.take()
+            self._enlisted = True
+            # Nobody is to count on those that have died meanwhile.
+            await self._leases.live()
+
     async def start(self) -> None:
-        """Connect, and in a working process begin to execute and to look after dead ones."""
+        """Connect, and in a working process begin to execute and to look after dead ones.
+
+        What is asked of the engine meanwhile waits.
+        """
         if Engine._started is not None:
             raise RuntimeError("an engine runs in this process already; stop it first")
         Engine._started = self
-        # Importing DBOS takes half a second, which commands that execute nothing shall not pay.
-        from muster.engine.system_database import SystemDatabase
+        self._up.clear()
+        async with AsyncExitStack() as undo:
+            undo.callback(self._forget)
+            await self.enlist()
+            undo.push_async_callback(self._leave)
+            # Importing DBOS takes long: commands that execute nothing shall not pay for it, and
+            # what else this process does shall not stand still.
+            await asyncio.to_thread(import_module, "muster.engine.dispatch")
+            from muster.engine import runtime
+            from muster.engine.system_database import SystemDatabase
 
-        self._database = SystemDatabase(self._options)
-        try:
+            self._database = SystemDatabase(self._options)
+            undo.callback(self._database.close)
             await self._database.open()
             if self._options.work:
+                undo.push_async_callback(runtime.discard)
                 await self._start_working()
-        except BaseException:
-            await self._abort()
-            raise
+            undo.pop_all()
+        self._up.set()
 
     async def _start_working(self) -> None:
         from muster.engine.dispatch import Dispatcher
         from muster.engine.recovery import Recovery
         from muster.engine.runtime import Runtime
 
-        await self._leases.take()
         self._runtime = Runtime(self._options, self._database, self._jobs.run)
         self._recovery = Recovery(
             self._options, self._database, self._leases, self._kinds, self._jobs.held
@@ -119,12 +144,18 @@ class Engine:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
 
-    async def _abort(self) -> None:
-        """Take back a start that failed half way."""
-        from muster.engine import runtime
+    async def _leave(self) -> None:
+        """End the lease at once: others would notice later."""
+        if not self._enlisted:
+            return
+        self._enlisted = False
+        try:
+            await self._leases.end([self._leases.executor_id])
+        except Exception:  # without its database too a process must end; the others will notice
+            logger.exception("engine_lease_not_ended", executor_id=self._leases.executor_id)
+        self._live.publish(TOPIC, {"stopped": self._leases.executor_id})
 
-        await runtime.discard()
-        self._database.close()
+    def _forget(self) -> None:
         Engine._started = None
 
     async def stop(self, grace_s: float = 5) -> None:
@@ -134,13 +165,14 @@ class Engine:
         does not end when it is cancelled holds this up for a short time only.
         """
         if Engine._started is not self:
+            await self._leave()
             return
         try:
             if self._options.work:
                 await self._stop_working(grace_s)
         finally:
             self._database.close()
-            Engine._started = None
+            self._forget()
 
     async def _stop_working(self, grace_s: float) -> None:
         self._dispatcher.stop()
@@ -154,11 +186,7 @@ class Engine:
         await asyncio.gather(*self._tasks, self._dispatching, return_exceptions=True)
         self._tasks.clear()
         await self._runtime.stop(_LAST_GRACE_S)
-        try:
-            await self._leases.end([self._leases.executor_id])
-        except Exception:  # without its database too a process must end; the others will notice
-            logger.exception("engine_lease_not_ended", executor_id=self._leases.executor_id)
-        self._live.publish(TOPIC, {"stopped": self._leases.executor_id})
+        await self._leave()
 
     async def submit(self, job: Job) -> None:
         """Store a job and have it executed: at once where a slot is free, else in its turn."""
@@ -166,6 +194,7 @@ class Engine:
             raise ValueError(f"a job's priority is between 1 and {MAX_PRIORITY:,}")
         if not 1 <= len(job.id) <= _MAX_ID:
             raise ValueError(f"a job's id has between 1 and {_MAX_ID} characters")
+        await self._up.wait()
         # A rate is counted where jobs leave the queue, so with one everything goes through it.
         immediate = self._options.work and not self._options.rate_limit and job.delay_s <= 0
         if immediate and await self._dispatcher.start(job):
@@ -189,6 +218,7 @@ class Engine:
 
     async def known(self, job_ids: Collection[str]) -> set[str]:
         """Return which of these jobs wait or run; the others ended or were never submitted."""
+        await self._up.wait()
         return await self._database.unfinished(job_ids)
 
     async def _beat(self) -> None:

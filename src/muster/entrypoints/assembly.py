@@ -1,7 +1,7 @@
 """Putting the parts together: one object that holds what lives as long as the process."""
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -104,7 +104,6 @@ class Muster:
             self.running.engine.register(JOB_KIND, maker.handle, lost=maker.lost)
         self.health = Health(self.database, settings.data_dir, self.running.engine)
         self.app = self._make_app()
-        self._stack = AsyncExitStack()
 
     def _deliver_for_actions(self) -> ActionDelivery:
         delivery = ActionDelivery(
@@ -177,8 +176,14 @@ class Muster:
         app.state.identify = identify
         return app
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Self]:
+        """Be there for requests; what works beside them does so after `begin`.
+
+        A request that gives something to the engine waits for it.
+        """
         async with AsyncExitStack() as stack:
+            self._stack = stack
             stack.push_async_callback(self.database.dispose)
             stack.push_async_callback(self.credentials.key_usage.aclose)
             stack.push_async_callback(self.egress.aclose)
@@ -188,13 +193,23 @@ class Muster:
             stack.push_async_callback(self.live.stop)
             stack.push_async_callback(self.event_tail.stop)
             stack.push_async_callback(self.health.close)
-            if self._engine_mode != "off":
-                in_background(stack, self.audit.run, "audit-checkpoints")
-            await self.running.start(stack)
-            if self._engine_mode == "work":
-                in_background(stack, self.report_dispatcher.run, "report-dispatcher")
-            # What was begun stays until the end; had anything above failed, it would be undone.
-            self._stack = stack.pop_all()
+            await self.running.open(stack)
+            yield self
+
+    async def begin(self) -> None:
+        """Begin to work beside the requests, until this is closed."""
+        if self._engine_mode != "off":
+            in_background(self._stack, self.audit.run, "audit-checkpoints")
+        await self.running.begin(self._stack)
+        if self._engine_mode == "work":
+            in_background(self._stack, self.report_dispatcher.run, "report-dispatcher")
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.opened())
+            await self.begin()
+            # What was begun stays until the end; had anything failed, it would be undone.
+            self._entered = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -203,4 +218,4 @@ class Muster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._stack.aclose()
+        await self._entered.aclose()

@@ -26,7 +26,7 @@ from muster.domains.control.policies import (
 from muster.domains.work.costs import ExternalCosts, JournalSpending
 from muster.domains.work.journal import PLAN_KINDS, JournalReader, JournalWriter
 from muster.domains.work.launching import Launcher
-from muster.domains.work.logs import IdleSweep, Intake
+from muster.domains.work.logs import Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
 from muster.domains.work.plans import PlanSegment
 from muster.domains.work.runs import (
@@ -34,15 +34,11 @@ from muster.domains.work.runs import (
     AgentSegment,
     BareCalls,
     Detached,
-    Dispatcher,
     RunExecutor,
     RunParts,
     hold_line,
     wake_decided,
 )
-from muster.domains.work.tasks import TaskQueue
-from muster.domains.work.triggers import EventFollower, TriggerClock
-from muster.domains.work.workers import WorkerWatch
 from muster.engine import Engine, EngineOptions
 from muster.kernel.background import in_background, repeat
 from muster.kernel.crypto import MasterKey
@@ -153,7 +149,6 @@ class Running:
         self.parts.kinds["agent"] = AgentSegment
         self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         self.launcher = Launcher(self.parts, timeout_s=settings.runs.timeout_s)
-        self._live = live
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
         self.intake = Intake(database, self.parts.writer, observer, costs)
@@ -162,25 +157,25 @@ class Running:
         async with self._database.read() as session:
             return list(await JournalReader(session).recent_model_calls(agent_id, since, limit))
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to work; the stack ends it."""
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Let others know that this process will work; the stack ends that and what comes later."""
         stack.push_async_callback(self.budgets.written)
+        if self.engine is not None:
+            stack.push_async_callback(self.engine.stop)
+            await self.engine.enlist()
+
+    async def begin(self, stack: AsyncExitStack) -> None:
+        """Begin to work; the stack ends it."""
         if self.engine is None:
             return
         executor = RunExecutor(self.parts)
         self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
         await self.engine.start()
-        stack.push_async_callback(self.engine.stop)
         if self._mode == "work":
-            in_background(stack, Dispatcher(self.parts).run, "dispatcher")
-            sweep = IdleSweep(self._database, self.parts.writer)
-            in_background(stack, sweep.run, "idle-sweep")
-            in_background(stack, WorkerWatch(self._database).run, "worker-watch")
-            in_background(stack, self._courier.run, "courier")
-            in_background(stack, TaskQueue(self.parts, self.launcher).run, "task-queue")
-            in_background(stack, EventFollower(self._database, self._live).run, "event-follower")
-            ticking = TriggerClock(self._database, self._live, self.launcher)
-            in_background(stack, ticking.run, "trigger-clock")
+            # It brings slices along that nobody has needed so far.
+            from muster.entrypoints.working import begin_working
+
+            begin_working(stack, self.parts, self.launcher, self._courier)
             in_background(stack, self._keep_house, "housekeeping")
 
     async def _keep_house(self) -> None:

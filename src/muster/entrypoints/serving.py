@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,6 @@ from muster.entrypoints.cli.schema import bring_up_to_date, require_current
 from muster.entrypoints.cli.screen import counted
 from muster.entrypoints.cli.terminal import OUT, Refusal, say
 from muster.entrypoints.example import Example
-from muster.kernel.db import Database
 from muster.kernel.logging import configure_logging, get_logger
 from muster.kernel.settings import Settings
 from muster.platform.identity import ensure_superadmin
@@ -31,6 +30,8 @@ T = TypeVar("T")
 LOCK = "server.lock"
 _REQUESTS_GRACE_S = 2
 _RUNS_GRACE_S = 3.0
+_FIRST_ANSWERS_S = 0.1
+"""For those who have waited for the port: beginning to work would take the processor from them."""
 
 logger = get_logger(__name__)
 
@@ -148,32 +149,47 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 async def _serve(settings: Settings, listener: Any, *, example: bool) -> None:
     await bring_up_to_date(settings)
-    await _announce_recovery(settings)
     engine = "work" if settings.execute_runs else "submit"
-    async with Muster(settings, engine=engine) as muster:
+    async with Muster(settings, engine=engine).opened() as muster:
+        await _announce_recovery(muster)
         password = await ensure_superadmin(muster.database, settings)
         show_first_password(settings, password, console=OUT)
-        server = Server(_configured(muster))
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        ready = asyncio.ensure_future(server.ready.wait())
-        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        gc.enable()
-        _announce(settings)
-        loading = asyncio.ensure_future(_load_all(muster))
-        showing = asyncio.ensure_future(_show_example(muster, password)) if example else None
-        try:
-            await serving
-        finally:
-            loading.cancel()
-            await _end(muster, showing)
+        async with _answering(muster, listener) as serving:
+            await asyncio.sleep(_FIRST_ANSWERS_S)
+            await muster.begin()
+            # What is here now stays: nobody is to look through it for garbage.
+            gc.freeze()
+            gc.enable()
+            _announce(settings)
+            loading = asyncio.ensure_future(_load_all(muster))
+            showing = asyncio.ensure_future(_show_example(muster, password)) if example else None
+            try:
+                await serving
+            finally:
+                loading.cancel()
+                await _end(muster, showing)
+
+
+@contextlib.asynccontextmanager
+async def _answering(muster: Muster, listener: Any) -> AsyncGenerator["asyncio.Future[None]"]:
+    """Answer requests; yields, once the port is open, what is done when a signal has come."""
+    server = Server(_configured(muster))
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    ready = asyncio.ensure_future(server.ready.wait())
+    await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    try:
+        yield serving
+    finally:
+        # Done already, unless what was to come beside it has failed.
+        server.should_exit = True
+        await asyncio.wait({serving})
 
 
 async def _load_all(muster: Muster) -> None:
     """Import what nobody has asked for yet, a piece at a time, so that nobody waits later."""
     while muster.app.load():  # noqa: ASYNC110 - nothing is waited for: others get their turn
         await asyncio.sleep(0.01)
-    # What is here now stays: nobody is to look through it again.
     gc.freeze()
 
 
@@ -190,12 +206,9 @@ def _configured(muster: Muster) -> uvicorn.Config:
     )
 
 
-async def _announce_recovery(settings: Settings) -> None:
-    database = Database(settings.database)
-    try:
-        orphans = (await at_work(database, settings.runs.lease_s)).orphans
-    finally:
-        await database.dispose()
+async def _announce_recovery(muster: Muster) -> None:
+    settings = muster.settings
+    orphans = (await at_work(muster.database, settings.runs.lease_s)).orphans
     if orphans:
         what = "are cancelled" if settings.on_restart == "cancel" else "go on where they stopped"
         say(f"{counted(len(orphans), 'run')} of a process that is gone: they {what}.", style="cyan")
@@ -260,8 +273,9 @@ async def _work(settings: Settings) -> None:
             "one executes what waits; no server can use the folder meanwhile."
         )
     await require_current(settings)
-    await _announce_recovery(settings)
-    async with Muster(settings, engine="work") as muster:
+    async with Muster(settings, engine="work").opened() as muster:
+        await _announce_recovery(muster)
+        await muster.begin()
         say(f"Executing runs, at most {settings.runs.concurrency} at a time. Ctrl-C stops.")
         with contextlib.suppress(Interrupted):
             await interruptible(asyncio.Event().wait())

@@ -1,13 +1,11 @@
 """Facts about the audit log itself."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditExported(Event):
+class AuditExported(Event, frozen=True, kw_only=True):
     """In the chain that was exported: a project's, or that of the platform."""
 
     type: ClassVar[str] = "audit.exported"
@@ -17,8 +15,7 @@ class AuditExported(Event):
     last_seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditKeyCreated(Event):
+class AuditKeyCreated(Event, frozen=True, kw_only=True):
     """From here on checkpoints are signed with another key."""
 
     type: ClassVar[str] = "audit.key_created"

@@ -1,13 +1,11 @@
 """Facts about deliveries. A success is in the delivery's own log and is no event."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryEvent(Event):
+class DeliveryEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about deliveries."""
 
     subject: ClassVar[str] = "delivery"
@@ -21,22 +19,19 @@ class DeliveryEvent(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFailed(DeliveryEvent):
+class DeliveryFailed(DeliveryEvent, frozen=True, kw_only=True):
     """The first attempt has failed. Later failures are only in the delivery's log."""
 
     type: ClassVar[str] = "delivery.failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryDead(DeliveryEvent):
+class DeliveryDead(DeliveryEvent, frozen=True, kw_only=True):
     """The delivery was given up."""
 
     type: ClassVar[str] = "delivery.dead"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryRetried(Event):
+class DeliveryRetried(Event, frozen=True, kw_only=True):
     """Somebody has let a delivery be sent again that was given up."""
 
     type: ClassVar[str] = "delivery.retried"

@@ -1,10 +1,10 @@
 """Recording an event in the transaction of the change that it tells of."""
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,8 +36,7 @@ _MOVE = Prepared(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A fact, in the past tense. Subclasses name their type and subject and add the data.
 
     The field `<subject>_id` names what the event is about. Fields never hold secrets.
@@ -47,8 +46,8 @@ class Event:
     subject: ClassVar[str]
     platform_wide: ClassVar[bool] = False
 
-    def __init_subclass__(cls) -> None:
-        # A dataclass with slots is made twice; the second class is the one in use.
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
         if "type" in vars(cls):
             _TYPES[cls.type] = cls
 
@@ -132,7 +131,8 @@ def _make_chain(connection: Connection, chain: str) -> None:
 def _row(
     chain: str, seq: int, caller: Caller, event: Event, at: datetime, request_id: str | None
 ) -> dict[str, Any]:
-    data = {k: clock.iso(v) if isinstance(v, datetime) else v for k, v in asdict(event).items()}
+    facts = msgspec.structs.asdict(event)
+    data = {k: clock.iso(v) if isinstance(v, datetime) else v for k, v in facts.items()}
     return {
         "id": new_id(),
         "chain": chain,

@@ -1,8 +1,9 @@
 """The reference of event types, written from the types themselves."""
 
 import inspect
-from dataclasses import fields
 from typing import get_type_hints
+
+import msgspec
 
 from muster.platform.events.notations import documented_names
 from muster.platform.events.recording import Event, event_types
@@ -35,7 +36,7 @@ def _section(event: type[Event]) -> str:
     hints = get_type_hints(event)
     rows = [
         f"| `{field.name}` | {_typed(inspect.formatannotation(hints[field.name]))} |"
-        for field in fields(event)
+        for field in msgspec.structs.fields(event)
     ]
     if rows:
         parts.append("\n| data | type |\n| --- | --- |\n" + "\n".join(rows))
@@ -47,6 +48,4 @@ def _typed(annotation: str) -> str:
 
 
 def _prose(event: type[Event]) -> str:
-    """Return the docstring that somebody wrote; dataclasses make one of their own."""
-    written = vars(event).get("__doc__") or ""
-    return "" if written.startswith(f"{event.__name__}(") else inspect.cleandoc(written)
+    return inspect.cleandoc(vars(event).get("__doc__") or "")

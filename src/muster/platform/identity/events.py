@@ -1,12 +1,9 @@
 """Facts about accounts, sign-in and keys; all of them are in the chain of the platform."""
 
-from dataclasses import dataclass
-
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserRegistered(Event):
+class UserRegistered(Event, frozen=True, kw_only=True):
     type = "user.registered"
     subject = "user"
     platform_wide = True
@@ -16,8 +13,7 @@ class UserRegistered(Event):
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserCreated(Event):
+class UserCreated(Event, frozen=True, kw_only=True):
     type = "user.created"
     subject = "user"
     platform_wide = True
@@ -27,8 +23,7 @@ class UserCreated(Event):
     invited: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserUpdated(Event):
+class UserUpdated(Event, frozen=True, kw_only=True):
     type = "user.updated"
     subject = "user"
     platform_wide = True
@@ -37,24 +32,21 @@ class UserUpdated(Event):
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserDeactivated(Event):
+class UserDeactivated(Event, frozen=True, kw_only=True):
     type = "user.deactivated"
     subject = "user"
     platform_wide = True
     user_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserActivated(Event):
+class UserActivated(Event, frozen=True, kw_only=True):
     type = "user.activated"
     subject = "user"
     platform_wide = True
     user_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserDeleted(Event):
+class UserDeleted(Event, frozen=True, kw_only=True):
     type = "user.deleted"
     subject = "user"
     platform_wide = True
@@ -62,8 +54,7 @@ class UserDeleted(Event):
     email: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLoggedIn(Event):
+class UserLoggedIn(Event, frozen=True, kw_only=True):
     type = "user.logged_in"
     subject = "user"
     platform_wide = True
@@ -72,8 +63,7 @@ class UserLoggedIn(Event):
     ip: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLoginFailed(Event):
+class UserLoginFailed(Event, frozen=True, kw_only=True):
     """`user_id` is null for an unknown e-mail, which is not kept: people type passwords there."""
 
     type = "user.login_failed"
@@ -84,8 +74,7 @@ class UserLoginFailed(Event):
     ip: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLocked(Event):
+class UserLocked(Event, frozen=True, kw_only=True):
     type = "user.locked"
     subject = "user"
     platform_wide = True
@@ -94,8 +83,7 @@ class UserLocked(Event):
     locked_until: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLoggedOut(Event):
+class UserLoggedOut(Event, frozen=True, kw_only=True):
     type = "user.logged_out"
     subject = "user"
     platform_wide = True
@@ -103,8 +91,7 @@ class UserLoggedOut(Event):
     session_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserPasswordChanged(Event):
+class UserPasswordChanged(Event, frozen=True, kw_only=True):
     type = "user.password_changed"
     subject = "user"
     platform_wide = True
@@ -112,8 +99,7 @@ class UserPasswordChanged(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRevoked(Event):
+class SessionRevoked(Event, frozen=True, kw_only=True):
     type = "session.revoked"
     subject = "session"
     platform_wide = True
@@ -122,8 +108,7 @@ class SessionRevoked(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKeyCreated(Event):
+class ApiKeyCreated(Event, frozen=True, kw_only=True):
     type = "api_key.created"
     subject = "api_key"
     platform_wide = True
@@ -135,8 +120,7 @@ class ApiKeyCreated(Event):
     scopes: list[str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKeyRevoked(Event):
+class ApiKeyRevoked(Event, frozen=True, kw_only=True):
     type = "api_key.revoked"
     subject = "api_key"
     platform_wide = True

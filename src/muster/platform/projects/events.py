@@ -1,12 +1,9 @@
 """Facts about projects; each is in the chain of its project, which outlives the project."""
 
-from dataclasses import dataclass
-
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectCreated(Event):
+class ProjectCreated(Event, frozen=True, kw_only=True):
     type = "project.created"
     subject = "project"
     project_id: str
@@ -14,32 +11,28 @@ class ProjectCreated(Event):
     is_personal: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectUpdated(Event):
+class ProjectUpdated(Event, frozen=True, kw_only=True):
     type = "project.updated"
     subject = "project"
     project_id: str
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectDeleted(Event):
+class ProjectDeleted(Event, frozen=True, kw_only=True):
     type = "project.deleted"
     subject = "project"
     project_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectActivated(Event):
+class ProjectActivated(Event, frozen=True, kw_only=True):
     type = "project.activated"
     subject = "project"
     project_id: str
     user_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberAdded(Event):
+class MemberAdded(Event, frozen=True, kw_only=True):
     type = "project.member_added"
     subject = "user"
     project_id: str
@@ -47,8 +40,7 @@ class MemberAdded(Event):
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberUpdated(Event):
+class MemberUpdated(Event, frozen=True, kw_only=True):
     type = "project.member_updated"
     subject = "user"
     project_id: str
@@ -57,8 +49,7 @@ class MemberUpdated(Event):
     previous_role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRemoved(Event):
+class MemberRemoved(Event, frozen=True, kw_only=True):
     type = "project.member_removed"
     subject = "user"
     project_id: str

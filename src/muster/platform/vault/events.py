@@ -1,13 +1,11 @@
 """Facts about secrets. None of them carries a value."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretCreated(Event):
+class SecretCreated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "secret.created"
     subject: ClassVar[str] = "secret"
     secret_id: str
@@ -15,8 +13,7 @@ class SecretCreated(Event):
     service: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretUpdated(Event):
+class SecretUpdated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "secret.updated"
     subject: ClassVar[str] = "secret"
     secret_id: str
@@ -24,8 +21,7 @@ class SecretUpdated(Event):
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretDeleted(Event):
+class SecretDeleted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "secret.deleted"
     subject: ClassVar[str] = "secret"
     secret_id: str

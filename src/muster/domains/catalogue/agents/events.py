@@ -1,13 +1,11 @@
 """Facts about agents."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentEvent(Event):
+class AgentEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about agents."""
 
     subject: ClassVar[str] = "agent"
@@ -16,36 +14,30 @@ class AgentEvent(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentCreated(AgentEvent):
+class AgentCreated(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRegistered(AgentEvent):
+class AgentRegistered(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.registered"
     account_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentActivated(AgentEvent):
+class AgentActivated(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.activated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentUpdated(AgentEvent):
+class AgentUpdated(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.updated"
     version: int
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentDeleted(AgentEvent):
+class AgentDeleted(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentStatusChanged(AgentEvent):
+class AgentStatusChanged(AgentEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "agent.status"
     status: str
     is_started: bool

@@ -1,13 +1,11 @@
 """Facts about the models of a project."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCreated(Event):
+class ModelCreated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "model.created"
     subject: ClassVar[str] = "model"
     model_id: str
@@ -15,8 +13,7 @@ class ModelCreated(Event):
     provider: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelUpdated(Event):
+class ModelUpdated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "model.updated"
     subject: ClassVar[str] = "model"
     model_id: str
@@ -24,8 +21,7 @@ class ModelUpdated(Event):
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelToggled(Event):
+class ModelToggled(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "model.toggled"
     subject: ClassVar[str] = "model"
     model_id: str
@@ -33,8 +29,7 @@ class ModelToggled(Event):
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDeleted(Event):
+class ModelDeleted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "model.deleted"
     subject: ClassVar[str] = "model"
     model_id: str

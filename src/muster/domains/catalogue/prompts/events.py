@@ -1,13 +1,11 @@
 """Facts about prompt templates."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptTemplateEvent(Event):
+class PromptTemplateEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about prompt templates."""
 
     subject: ClassVar[str] = "template"
@@ -15,18 +13,15 @@ class PromptTemplateEvent(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptTemplateCreated(PromptTemplateEvent):
+class PromptTemplateCreated(PromptTemplateEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "template.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptTemplateUpdated(PromptTemplateEvent):
+class PromptTemplateUpdated(PromptTemplateEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "template.updated"
     version: int
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptTemplateDeleted(PromptTemplateEvent):
+class PromptTemplateDeleted(PromptTemplateEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "template.deleted"

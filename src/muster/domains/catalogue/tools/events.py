@@ -1,13 +1,11 @@
 """Facts about tools."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEvent(Event):
+class ToolEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about tools."""
 
     subject: ClassVar[str] = "tool"
@@ -16,30 +14,25 @@ class ToolEvent(Event):
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCreated(ToolEvent):
+class ToolCreated(ToolEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "tool.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolUpdated(ToolEvent):
+class ToolUpdated(ToolEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "tool.updated"
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolToggled(ToolEvent):
+class ToolToggled(ToolEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "tool.toggled"
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolDeleted(ToolEvent):
+class ToolDeleted(ToolEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "tool.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolTested(ToolEvent):
+class ToolTested(ToolEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "tool.tested"
     function: str | None
     ok: bool

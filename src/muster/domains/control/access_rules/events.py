@@ -1,13 +1,11 @@
 """Facts about access rules; they are in the platform's chain."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RuleFact(Event):
+class _RuleFact(Event, frozen=True, kw_only=True):
     subject: ClassVar[str] = "access_rule"
     platform_wide: ClassVar[bool] = True
     access_rule_id: str
@@ -19,15 +17,15 @@ class _RuleFact(Event):
     action: str
 
 
-class AccessRuleCreated(_RuleFact):
+class AccessRuleCreated(_RuleFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "access_rule.created"
 
 
-class AccessRuleUpdated(_RuleFact):
+class AccessRuleUpdated(_RuleFact, frozen=True, kw_only=True):
     """What the rule says now; what it said before is in the fact before."""
 
     type: ClassVar[str] = "access_rule.updated"
 
 
-class AccessRuleDeleted(_RuleFact):
+class AccessRuleDeleted(_RuleFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "access_rule.deleted"

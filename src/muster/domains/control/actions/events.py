@@ -1,13 +1,11 @@
 """Facts about actions. Where they send to, and with which secrets, is in none of them."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionEvent(Event):
+class ActionEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about actions."""
 
     subject: ClassVar[str] = "action"
@@ -16,19 +14,16 @@ class ActionEvent(Event):
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionCreated(ActionEvent):
+class ActionCreated(ActionEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "action.created"
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionUpdated(ActionEvent):
+class ActionUpdated(ActionEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "action.updated"
     changed: list[str]
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionDeleted(ActionEvent):
+class ActionDeleted(ActionEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "action.deleted"

@@ -1,13 +1,11 @@
 """Facts about approvals. The arguments stay in the approval: an event may travel far."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRequested(Event):
+class ApprovalRequested(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "approval.requested"
     subject: ClassVar[str] = "approval"
     approval_id: str
@@ -17,8 +15,7 @@ class ApprovalRequested(Event):
     agent_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalApproved(Event):
+class ApprovalApproved(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "approval.approved"
     subject: ClassVar[str] = "approval"
     approval_id: str
@@ -27,8 +24,7 @@ class ApprovalApproved(Event):
     edited: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRejected(Event):
+class ApprovalRejected(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "approval.rejected"
     subject: ClassVar[str] = "approval"
     approval_id: str
@@ -37,8 +33,7 @@ class ApprovalRejected(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalWithdrawn(Event):
+class ApprovalWithdrawn(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "approval.withdrawn"
     subject: ClassVar[str] = "approval"
     approval_id: str

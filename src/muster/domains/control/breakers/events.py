@@ -3,14 +3,12 @@
 A fact about the platform's is the same type of event: the subclass only says where it belongs.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitBreakerOpened(Event):
+class CircuitBreakerOpened(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "circuit_breaker.opened"
     subject: ClassVar[str] = "circuit_breaker"
     circuit_breaker_id: str
@@ -21,8 +19,7 @@ class CircuitBreakerOpened(Event):
     by_hand: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitBreakerClosed(Event):
+class CircuitBreakerClosed(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "circuit_breaker.closed"
     subject: ClassVar[str] = "circuit_breaker"
     circuit_breaker_id: str
@@ -30,16 +27,14 @@ class CircuitBreakerClosed(Event):
     by_hand: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitBreakerReset(Event):
+class CircuitBreakerReset(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "circuit_breaker.reset"
     subject: ClassVar[str] = "circuit_breaker"
     circuit_breaker_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitBreakerConfigured(Event):
+class CircuitBreakerConfigured(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "circuit_breaker.configured"
     subject: ClassVar[str] = "circuit_breaker"
     circuit_breaker_id: str
@@ -51,17 +46,17 @@ class CircuitBreakerConfigured(Event):
     success_threshold: int
 
 
-class PlatformBreakerOpened(CircuitBreakerOpened):
+class PlatformBreakerOpened(CircuitBreakerOpened, frozen=True, kw_only=True):
     platform_wide: ClassVar[bool] = True
 
 
-class PlatformBreakerClosed(CircuitBreakerClosed):
+class PlatformBreakerClosed(CircuitBreakerClosed, frozen=True, kw_only=True):
     platform_wide: ClassVar[bool] = True
 
 
-class PlatformBreakerReset(CircuitBreakerReset):
+class PlatformBreakerReset(CircuitBreakerReset, frozen=True, kw_only=True):
     platform_wide: ClassVar[bool] = True
 
 
-class PlatformBreakerConfigured(CircuitBreakerConfigured):
+class PlatformBreakerConfigured(CircuitBreakerConfigured, frozen=True, kw_only=True):
     platform_wide: ClassVar[bool] = True

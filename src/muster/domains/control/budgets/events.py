@@ -1,13 +1,11 @@
 """Facts about budgets. Amounts are US dollars."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetCreated(Event):
+class BudgetCreated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "budget.created"
     subject: ClassVar[str] = "budget"
     budget_id: str
@@ -19,8 +17,7 @@ class BudgetCreated(Event):
     enforcement: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetUpdated(Event):
+class BudgetUpdated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "budget.updated"
     subject: ClassVar[str] = "budget"
     budget_id: str
@@ -29,16 +26,14 @@ class BudgetUpdated(Event):
     limit: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetDeleted(Event):
+class BudgetDeleted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "budget.deleted"
     subject: ClassVar[str] = "budget"
     budget_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetThresholdReached(Event):
+class BudgetThresholdReached(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "budget.threshold_reached"
     subject: ClassVar[str] = "budget"
     budget_id: str
@@ -49,8 +44,7 @@ class BudgetThresholdReached(Event):
     spent: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetExceeded(Event):
+class BudgetExceeded(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "budget.exceeded"
     subject: ClassVar[str] = "budget"
     budget_id: str

@@ -1,13 +1,11 @@
 """Facts about incidents. The details stay in the incident: an event may travel far."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentOpened(Event):
+class IncidentOpened(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "incident.opened"
     subject: ClassVar[str] = "incident"
     incident_id: str
@@ -23,8 +21,7 @@ class IncidentOpened(Event):
     run_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentRepeated(Event):
+class IncidentRepeated(Event, frozen=True, kw_only=True):
     """The count has reached another power of ten. Not every repeat is worth an event."""
 
     type: ClassVar[str] = "incident.repeated"
@@ -37,8 +34,7 @@ class IncidentRepeated(Event):
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentMoved(Event):
+class IncidentMoved(Event, frozen=True, kw_only=True):
     """Somebody has moved an incident; the kinds of it follow."""
 
     subject: ClassVar[str] = "incident"
@@ -51,21 +47,17 @@ class IncidentMoved(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentAcknowledged(IncidentMoved):
+class IncidentAcknowledged(IncidentMoved, frozen=True, kw_only=True):
     type: ClassVar[str] = "incident.acknowledged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentResolved(IncidentMoved):
+class IncidentResolved(IncidentMoved, frozen=True, kw_only=True):
     type: ClassVar[str] = "incident.resolved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentIgnored(IncidentMoved):
+class IncidentIgnored(IncidentMoved, frozen=True, kw_only=True):
     type: ClassVar[str] = "incident.ignored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentReactivated(IncidentMoved):
+class IncidentReactivated(IncidentMoved, frozen=True, kw_only=True):
     type: ClassVar[str] = "incident.reactivated"

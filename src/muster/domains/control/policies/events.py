@@ -1,13 +1,11 @@
 """Facts about policies."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyCreated(Event):
+class PolicyCreated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "policy.created"
     subject: ClassVar[str] = "policy"
     policy_id: str
@@ -19,8 +17,7 @@ class PolicyCreated(Event):
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyUpdated(Event):
+class PolicyUpdated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "policy.updated"
     subject: ClassVar[str] = "policy"
     policy_id: str
@@ -29,8 +26,7 @@ class PolicyUpdated(Event):
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyEnabled(Event):
+class PolicyEnabled(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "policy.enabled"
     subject: ClassVar[str] = "policy"
     policy_id: str
@@ -38,8 +34,7 @@ class PolicyEnabled(Event):
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDisabled(Event):
+class PolicyDisabled(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "policy.disabled"
     subject: ClassVar[str] = "policy"
     policy_id: str
@@ -47,8 +42,7 @@ class PolicyDisabled(Event):
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDeleted(Event):
+class PolicyDeleted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "policy.deleted"
     subject: ClassVar[str] = "policy"
     policy_id: str

@@ -1,26 +1,22 @@
 """Facts about collaboration sessions. What is said and shared stays in the session."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CollaborationFact(Event):
+class _CollaborationFact(Event, frozen=True, kw_only=True):
     subject: ClassVar[str] = "collaboration"
     collaboration_id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollaborationCreated(_CollaborationFact):
+class CollaborationCreated(_CollaborationFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "collaboration.created"
     participants: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollaborationUpdated(_CollaborationFact):
+class CollaborationUpdated(_CollaborationFact, frozen=True, kw_only=True):
     """`changed`: name, description, participants or context; `keys` are those of the context."""
 
     type: ClassVar[str] = "collaboration.updated"
@@ -29,18 +25,15 @@ class CollaborationUpdated(_CollaborationFact):
     agent_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollaborationClosedFact(_CollaborationFact):
+class CollaborationClosedFact(_CollaborationFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "collaboration.closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollaborationDeleted(_CollaborationFact):
+class CollaborationDeleted(_CollaborationFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "collaboration.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollaborationMessageAdded(_CollaborationFact):
+class CollaborationMessageAdded(_CollaborationFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "collaboration.message"
     message_id: str
     seq: int

@@ -1,13 +1,11 @@
 """Facts about messages. What they say stays in the message: an event may travel far."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _MessageFact(Event):
+class _MessageFact(Event, frozen=True, kw_only=True):
     subject: ClassVar[str] = "message"
     message_id: str
     sender_agent_id: str | None
@@ -15,22 +13,19 @@ class _MessageFact(Event):
     channel: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageNew(_MessageFact):
+class MessageNew(_MessageFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "message.new"
     message_subject: str
     reply_to: str | None
     run_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageRead(_MessageFact):
+class MessageRead(_MessageFact, frozen=True, kw_only=True):
     """`reader_agent_id` is null where somebody marked it as read."""
 
     type: ClassVar[str] = "message.read"
     reader_agent_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageDeleted(_MessageFact):
+class MessageDeleted(_MessageFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "message.deleted"

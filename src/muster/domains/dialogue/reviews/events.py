@@ -1,43 +1,36 @@
 """Facts about code reviews. Code and comments stay in the review: an event may travel far."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ReviewFact(Event):
+class _ReviewFact(Event, frozen=True, kw_only=True):
     subject: ClassVar[str] = "review"
     review_id: str
     title: str
     agent_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewSubmittedFact(_ReviewFact):
+class ReviewSubmittedFact(_ReviewFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "review.submitted"
     run_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewApproved(_ReviewFact):
+class ReviewApproved(_ReviewFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "review.approved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewRejected(_ReviewFact):
+class ReviewRejected(_ReviewFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "review.rejected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewCommented(_ReviewFact):
+class ReviewCommented(_ReviewFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "review.commented"
     comment_id: str
     file: str | None
     line: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewDeleted(_ReviewFact):
+class ReviewDeleted(_ReviewFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "review.deleted"

@@ -1,14 +1,12 @@
 """Facts about reports."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRequested(Event):
+class ReportRequested(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "report.requested"
     subject: ClassVar[str] = "report"
     report_id: str
@@ -18,8 +16,7 @@ class ReportRequested(Event):
     period_to: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCompleted(Event):
+class ReportCompleted(Event, frozen=True, kw_only=True):
     """The digest is in the log, so that a file can be recognised as the one that was made."""
 
     type: ClassVar[str] = "report.completed"
@@ -31,8 +28,7 @@ class ReportCompleted(Event):
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportFailed(Event):
+class ReportFailed(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "report.failed"
     subject: ClassVar[str] = "report"
     report_id: str
@@ -41,8 +37,7 @@ class ReportFailed(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportDeleted(Event):
+class ReportDeleted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "report.deleted"
     subject: ClassVar[str] = "report"
     report_id: str

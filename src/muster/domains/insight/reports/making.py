@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from muster.domains.insight.reports.document import Document
 from muster.domains.insight.reports.events import ReportCompleted, ReportFailed
-from muster.domains.insight.reports.gathering.gather import gather
 from muster.domains.insight.reports.models import Report
 from muster.domains.insight.reports.parts import ReportParts
 from muster.domains.insight.reports.rendering import render
@@ -89,6 +88,9 @@ class ReportMaker:
             await self._fail(report, _LOST)
 
     async def _make(self, report: Report) -> None:
+        # Reports are rare: no start of a process is to wait for what only they need.
+        from muster.domains.insight.reports.gathering.gather import gather
+
         progress = _Progress(self._parts, report)
         parts = self._parts
         document = await gather(parts.database, report, parts.payloads, parts.checks, progress)

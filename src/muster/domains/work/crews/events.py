@@ -1,13 +1,11 @@
 """Facts about crews."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewEvent(Event):
+class CrewEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about crews."""
 
     subject: ClassVar[str] = "crew"
@@ -15,24 +13,20 @@ class CrewEvent(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewCreated(CrewEvent):
+class CrewCreated(CrewEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "crew.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewUpdated(CrewEvent):
+class CrewUpdated(CrewEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "crew.updated"
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewDeleted(CrewEvent):
+class CrewDeleted(CrewEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "crew.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewRated(CrewEvent):
+class CrewRated(CrewEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "crew.rated"
     feedback_id: str
     rating: str

@@ -1,13 +1,11 @@
 """Facts about dead letters."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterFact(Event):
+class DeadLetterFact(Event, frozen=True, kw_only=True):
     """Shared fields of the facts about dead letters."""
 
     subject: ClassVar[str] = "dead_letter"
@@ -17,20 +15,17 @@ class DeadLetterFact(Event):
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterAdded(DeadLetterFact):
+class DeadLetterAdded(DeadLetterFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "dead_letter.added"
     source: str
     reason: str | None
     attempts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterWasRetried(DeadLetterFact):
+class DeadLetterWasRetried(DeadLetterFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "dead_letter.retried"
     retry_run_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterRemoved(DeadLetterFact):
+class DeadLetterRemoved(DeadLetterFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "dead_letter.removed"

@@ -1,13 +1,11 @@
 """Facts about the marketplace."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketplaceInstalled(Event):
+class MarketplaceInstalled(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "marketplace.installed"
     subject: ClassVar[str] = "installation"
     installation_id: str
@@ -17,8 +15,7 @@ class MarketplaceInstalled(Event):
     created: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketplaceUninstalled(Event):
+class MarketplaceUninstalled(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "marketplace.uninstalled"
     subject: ClassVar[str] = "installation"
     installation_id: str

@@ -1,13 +1,11 @@
 """Facts about runs."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCreated(Event):
+class RunCreated(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.created"
     subject: ClassVar[str] = "run"
     run_id: str
@@ -17,8 +15,7 @@ class RunCreated(Event):
     origin: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.started"
     subject: ClassVar[str] = "run"
     run_id: str
@@ -27,8 +24,7 @@ class RunStarted(Event):
     segment: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWaiting(Event):
+class RunWaiting(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.waiting"
     subject: ClassVar[str] = "run"
     run_id: str
@@ -37,8 +33,7 @@ class RunWaiting(Event):
     approval_ids: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed(Event):
+class RunResumed(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.resumed"
     subject: ClassVar[str] = "run"
     run_id: str
@@ -47,8 +42,7 @@ class RunResumed(Event):
     segment: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStopping(Event):
+class RunStopping(Event, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.stopping"
     subject: ClassVar[str] = "run"
     run_id: str
@@ -57,8 +51,7 @@ class RunStopping(Event):
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(Event):
+class RunFinished(Event, frozen=True, kw_only=True):
     """Shared fields of the events that end a run. By its head, the journal is part of the audit
     log; what a process records of a step that was broken off may come after it.
     """
@@ -74,26 +67,21 @@ class RunFinished(Event):
     head_hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCompleted(RunFinished):
+class RunCompleted(RunFinished, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.completed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed(RunFinished):
+class RunFailed(RunFinished, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled(RunFinished):
+class RunCancelled(RunFinished, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStopped(RunFinished):
+class RunStopped(RunFinished, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.stopped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRejected(RunFinished):
+class RunRejected(RunFinished, frozen=True, kw_only=True):
     type: ClassVar[str] = "run.rejected"

@@ -1,13 +1,11 @@
 """Facts about tasks."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEvent(Event):
+class TaskEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about tasks."""
 
     subject: ClassVar[str] = "task"
@@ -18,58 +16,48 @@ class TaskEvent(Event):
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCreated(TaskEvent):
+class TaskCreated(TaskEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskUpdated(TaskEvent):
+class TaskUpdated(TaskEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.updated"
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDeleted(TaskEvent):
+class TaskDeleted(TaskEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRunEvent(TaskEvent):
+class TaskRunEvent(TaskEvent, frozen=True, kw_only=True):
     """Shared fields of the events about a run of a task."""
 
     run_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStarted(TaskRunEvent):
+class TaskStarted(TaskRunEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.started"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWaiting(TaskRunEvent):
+class TaskWaiting(TaskRunEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.waiting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskReturned(TaskEvent):
+class TaskReturned(TaskEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.returned"
     worker_id: str | None
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCompleted(TaskRunEvent):
+class TaskCompleted(TaskRunEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.completed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFailed(TaskRunEvent):
+class TaskFailed(TaskRunEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.failed"
     code: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCancelled(TaskRunEvent):
+class TaskCancelled(TaskRunEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "task.cancelled"
     reason: str | None

@@ -1,13 +1,11 @@
 """Facts about triggers."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerFact(Event):
+class TriggerFact(Event, frozen=True, kw_only=True):
     """Shared fields of the facts about triggers."""
 
     subject: ClassVar[str] = "trigger"
@@ -16,26 +14,22 @@ class TriggerFact(Event):
     trigger_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerCreated(TriggerFact):
+class TriggerCreated(TriggerFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "trigger.created"
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerUpdated(TriggerFact):
+class TriggerUpdated(TriggerFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "trigger.updated"
     changed: list[str]
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerDeleted(TriggerFact):
+class TriggerDeleted(TriggerFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "trigger.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerFired(TriggerFact):
+class TriggerFired(TriggerFact, frozen=True, kw_only=True):
     """The run was started."""
 
     type: ClassVar[str] = "trigger.fired"
@@ -44,8 +38,7 @@ class TriggerFired(TriggerFact):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerRetried(TriggerFact):
+class TriggerRetried(TriggerFact, frozen=True, kw_only=True):
     """Somebody wants what failed to be started after all."""
 
     type: ClassVar[str] = "trigger.retried"
@@ -54,8 +47,7 @@ class TriggerRetried(TriggerFact):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerFailed(TriggerFact):
+class TriggerFailed(TriggerFact, frozen=True, kw_only=True):
     """It fired, and what it should start could not be started."""
 
     type: ClassVar[str] = "trigger.failed"

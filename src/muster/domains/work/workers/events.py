@@ -1,13 +1,11 @@
 """Facts about worker nodes."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEvent(Event):
+class WorkerEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about worker nodes."""
 
     subject: ClassVar[str] = "worker"
@@ -15,48 +13,40 @@ class WorkerEvent(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRegistered(WorkerEvent):
+class WorkerRegistered(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.registered"
     hostname: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerUpdated(WorkerEvent):
+class WorkerUpdated(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.updated"
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerApproved(WorkerEvent):
+class WorkerApproved(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.approved"
     group: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRejected(WorkerEvent):
+class WorkerRejected(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.rejected"
     group: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerDeleted(WorkerEvent):
+class WorkerDeleted(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerTaskClaimed(WorkerEvent):
+class WorkerTaskClaimed(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.task_claimed"
     task_id: str
     lease_until: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOnline(WorkerEvent):
+class WorkerOnline(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.online"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOffline(WorkerEvent):
+class WorkerOffline(WorkerEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "worker.offline"
     last_heartbeat_at: str

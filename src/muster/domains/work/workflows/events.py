@@ -1,13 +1,11 @@
 """Facts about workflows."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from muster.platform.events import Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowEvent(Event):
+class WorkflowEvent(Event, frozen=True, kw_only=True):
     """Shared fields of the events about workflows."""
 
     subject: ClassVar[str] = "workflow"
@@ -15,18 +13,15 @@ class WorkflowEvent(Event):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowCreated(WorkflowEvent):
+class WorkflowCreated(WorkflowEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "workflow.created"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowUpdated(WorkflowEvent):
+class WorkflowUpdated(WorkflowEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "workflow.updated"
     version: int
     changed: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowDeleted(WorkflowEvent):
+class WorkflowDeleted(WorkflowEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "workflow.deleted"
