@@ -145,6 +145,28 @@ async def test_who_is_enlisted_counts_and_is_waited_for(
         assert await engine.executors() == []
 
 
+async def test_nobody_waits_for_an_engine_that_does_not_start(
+    sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(engine: Engine) -> None:
+        await engine.stop()
+
+    async def in_vain(engine: Engine) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Runtime, "start", _fail)
+            with pytest.raises(OSError, match="no"):
+                await engine.start()
+
+    for leave in (in_vain, never):
+        async with sqlite_world.engine(recorder, start=False) as engine:
+            await engine.enlist()
+            launch = asyncio.create_task(engine.submit(job("a")))
+            await asyncio.sleep(0)
+            await leave(engine)
+            with pytest.raises(RuntimeError, match="did not start"):
+                await launch
+
+
 async def test_a_handler_that_does_not_end_does_not_hold_up_a_stop(
     sqlite_world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

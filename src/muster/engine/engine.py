@@ -56,6 +56,7 @@ class Engine:
         self._beat_now = asyncio.Event()
         self._enlisted = False
         self._up = asyncio.Event()
+        self._failed = False
         self._purged_at = time.monotonic()
 
     def register(self, kind: str, handler: Handler, *, lost: Lost) -> None:
@@ -91,14 +92,15 @@ class Engine:
     async def start(self) -> None:
         """Connect, and in a working process begin to execute and to look after dead ones.
 
-        What is asked of the engine meanwhile waits.
+        What is asked of the engine meanwhile waits, and fails if the start does.
         """
         if Engine._started is not None:
             raise RuntimeError("an engine runs in this process already; stop it first")
         Engine._started = self
         self._up.clear()
+        self._failed = False
         async with AsyncExitStack() as undo:
-            undo.callback(self._forget)
+            undo.callback(self._give_up)
             await self.enlist()
             undo.push_async_callback(self._leave)
             # Importing DBOS takes long: commands that execute nothing shall not pay for it, and
@@ -155,8 +157,17 @@ class Engine:
             logger.exception("engine_lease_not_ended", executor_id=self._leases.executor_id)
         self._live.publish(TOPIC, {"stopped": self._leases.executor_id})
 
-    def _forget(self) -> None:
-        Engine._started = None
+    def _give_up(self) -> None:
+        """Let nobody wait for a start that has failed or does not come."""
+        if Engine._started is self:
+            Engine._started = None
+        self._failed = True
+        self._up.set()
+
+    async def _ready(self) -> None:
+        await self._up.wait()
+        if self._failed:
+            raise RuntimeError("the engine did not start; what was to be executed is stored")
 
     async def stop(self, grace_s: float = 5) -> None:
         """Take no more jobs, let those in flight end for `grace_s`, and leave the rest.
@@ -165,6 +176,7 @@ class Engine:
         does not end when it is cancelled holds this up for a short time only.
         """
         if Engine._started is not self:
+            self._give_up()
             await self._leave()
             return
         try:
@@ -172,7 +184,7 @@ class Engine:
                 await self._stop_working(grace_s)
         finally:
             self._database.close()
-            self._forget()
+            Engine._started = None
 
     async def _stop_working(self, grace_s: float) -> None:
         self._dispatcher.stop()
@@ -194,7 +206,7 @@ class Engine:
             raise ValueError(f"a job's priority is between 1 and {MAX_PRIORITY:,}")
         if not 1 <= len(job.id) <= _MAX_ID:
             raise ValueError(f"a job's id has between 1 and {_MAX_ID} characters")
-        await self._up.wait()
+        await self._ready()
         # A rate is counted where jobs leave the queue, so with one everything goes through it.
         immediate = self._options.work and not self._options.rate_limit and job.delay_s <= 0
         if immediate and await self._dispatcher.start(job):
@@ -218,7 +230,7 @@ class Engine:
 
     async def known(self, job_ids: Collection[str]) -> set[str]:
         """Return which of these jobs wait or run; the others ended or were never submitted."""
-        await self._up.wait()
+        await self._ready()
         return await self._database.unfinished(job_ids)
 
     async def _beat(self) -> None:
