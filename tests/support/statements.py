@@ -7,6 +7,7 @@ own, so that each would compile every statement anew, which costs more than to e
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.util import LRUCache
 
@@ -29,6 +30,16 @@ def share() -> None:
         setattr(module, name, _sharing(getattr(module, name)))
 
 
+def _learning(own: Dialect, shared: Dialect) -> Callable[..., None]:
+    """Return what tells the shared dialect of the server: only an engine's own one asks it."""
+
+    def learn(*_: object) -> None:
+        for name, value in vars(own).items():
+            vars(shared).setdefault(name, value)
+
+    return learn
+
+
 def _sharing(make: Callable[..., Any]) -> Callable[..., Any]:
     def make_alike(url: Any, **options: Any) -> Any:
         made = make(url, **options)
@@ -36,6 +47,7 @@ def _sharing(make: Callable[..., Any]) -> Callable[..., Any]:
         alike = (make, sync.dialect.name, sync.dialect.driver, *sorted(options))
         compiled = (sync.dialect, LRUCache[Any, Any](_MANY))
         sync.dialect, sync._compiled_cache = _known.setdefault(alike, compiled)
+        event.listen(sync.pool, "connect", _learning(compiled[0], sync.dialect))
         return made
 
     return make_alike

@@ -66,8 +66,8 @@ class World:
     @contextmanager
     def open(self) -> Iterator["World"]:
         """Run the application."""
+        self._loop.run(self.muster.__aenter__())
         try:
-            self._loop.run(self.muster.__aenter__())
             self.accounts = self._loop.run(make_accounts(self.muster))
             self.tokens = dict(self.accounts.tokens)
             body = {"name": "sweeps", "kind": "agent"}

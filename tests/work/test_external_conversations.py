@@ -96,7 +96,8 @@ async def test_a_name_in_a_header_is_the_same_name(
 ) -> None:
     first = await talk(agent, **{NAME: "Désk"})
     body = {key: value for key, value in node().items() if key != NAME}
-    again = await agent.post("/copilot/log", json=body, headers={NAME: "Désk".encode(encoding)})
+    headers = [(NAME.encode(), "Désk".encode(encoding))]
+    again = await agent.post("/copilot/log", json=body, headers=headers)
     assert again.status_code == 201, again.text
     assert again.json()["agent_id"] == first["agent_id"]
 

@@ -44,13 +44,11 @@ class CostRepository:
         return (await self._session.execute(query)).all()
 
     async def by_agent(self, bounds: Bounds) -> Sequence[Row[Any]]:
-        """Return the sums of each agent, dearest first; names of deleted agents too."""
+        """Return the sums of each agent, with the names of deleted agents too."""
         sums = self._within(select(Step.agent_id, *_SUMS), bounds).group_by(Step.agent_id)
         costs = sums.subquery()
-        query = (
-            select(costs, Agent.name.label("agent_name"))
-            .outerjoin(Agent, (Agent.id == costs.c.agent_id) & self._own(Agent.project_id))
-            .order_by(costs.c.cost.desc(), costs.c.calls.desc(), costs.c.agent_id)
+        query = select(costs, Agent.name.label("agent_name")).outerjoin(
+            Agent, (Agent.id == costs.c.agent_id) & self._own(Agent.project_id)
         )
         return (await self._session.execute(query)).all()
 

@@ -97,6 +97,8 @@ class CostService:
             )
             for row in rows
         ]
+        # By what is shown: sums of the database differ by the dust of adding floats.
+        agents.sort(key=lambda costs: (-costs.cost, -costs.calls, costs.agent_id or ""))
         return CostsByAgent(currency="USD", agents=agents, **_whole(agents))
 
     async def by_provider(self, params: CostRange) -> CostsByProvider:

@@ -40,6 +40,8 @@ _KINDS: dict[str, TargetKind] = {
 """The fields that say what is to be run, and of which kind it is then."""
 _OF_A_CREW = ("agents_yaml", "tasks_yaml", "crew_name", "process", "manager_llm", "model")
 """What a definition of a crew may say; what else was saved with it is for other readers."""
+_BESIDE_A_WORKFLOW = frozenset({"edges", "flow_config", "planning", "process"})
+"""What schedules keep with a workflow for other readers."""
 _SHOWN = 5
 
 
@@ -145,7 +147,8 @@ def _body(
     if target.definition is None:
         given[f"{target.kind}_id"] = target.reference
     elif target.kind == "workflow":
-        given["workflow"] = target.definition
+        kept = target.definition.items()
+        given["workflow"] = {k: v for k, v in kept if k not in _BESIDE_A_WORKFLOW}
     else:
         given |= {name: target.definition[name] for name in _OF_A_CREW if name in target.definition}
     try:
