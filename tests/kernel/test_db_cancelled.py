@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import text
 
 from muster.kernel.db import Database, after_commit
+from muster.kernel.db.sqlite_driver import _quiet_connection
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +119,27 @@ async def test_what_waits_for_a_commit_hears_of_it_although_its_caller_is_cancel
         await task
     assert heard.is_set()
     assert await numbers(store) == [1]
+
+
+async def opened(path: Path, go: threading.Event) -> aiosqlite.Connection:
+    connection = _quiet_connection(f"{path}/own.db")
+    await connection
+    connection._tx.put_nowait((None, lambda: go.wait(30)))  # keeps its thread at work
+    return connection
+
+
+async def collected(connection: aiosqlite.Connection) -> None:
+    connection.stop()
+
+
+def test_a_connection_that_nobody_closed_disturbs_no_loop(tmp_path: Path) -> None:
+    faults: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", faults.append)
+        go = threading.Event()
+        connection = asyncio.run(opened(tmp_path, go))
+        asyncio.run(collected(connection))  # which is over before the thread is
+        go.set()
+        connection._thread.join(30)
+    assert faults == []
+    assert connection._connection is None

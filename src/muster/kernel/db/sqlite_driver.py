@@ -17,9 +17,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL  # pyright: ignore[reportPrivateUsage]
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_cursor,
@@ -36,6 +38,7 @@ _LOOK_EVERY = 2000
 """Instructions of SQLite's machine, some tens of microseconds."""
 _FEW_ROWS = 20
 _LOOK_AGAIN_S = 0.001
+_CHUNK = 64
 
 
 class _Outcome:
@@ -209,6 +212,31 @@ class _WritingConnection(_Connection):
     _cursor_cls = _WritingCursor
 
 
+class _QuietConnection(aiosqlite.Connection):
+    """A connection whose thread ends without telling anybody.
+
+    One that nobody closed is stopped by the collector of garbage, in the midst of whatever runs
+    then. The end of its thread must not be told to the loop of that, which may be gone by then;
+    whoever closes a connection has waited for that already.
+    """
+
+    def stop(self) -> None:
+        self._running = False
+        cast("Any", self)._tx.put_nowait((None, self._end))
+
+    def _end(self) -> object:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        return _STOP_RUNNING_SENTINEL
+
+
+def _quiet_connection(database: str, **options: Any) -> aiosqlite.Connection:
+    connection = _QuietConnection(partial(sqlite3.connect, database, **options), _CHUNK)
+    connection._thread.daemon = True  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return connection
+
+
 class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
     """SQLAlchemy's driver, given to `create_async_engine` as its `module`."""
 
@@ -220,7 +248,8 @@ class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
 
     def connect(self, *arg: Any, **kw: Any) -> AsyncAdapt_aiosqlite_connection:
         # Used by one unit of work at a time, now in the connection's thread and now in the loop's.
-        made = super().connect(*arg, **{**kw, "check_same_thread": False})
+        options = {**kw, "check_same_thread": False, "async_creator_fn": _quiet_connection}
+        made = super().connect(*arg, **options)
         connection: Any = made._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._opened = [one for one in self._opened if one._thread.is_alive()]  # noqa: SLF001
         self._opened.append(connection)
