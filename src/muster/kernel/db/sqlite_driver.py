@@ -222,7 +222,7 @@ class _QuietConnection(aiosqlite.Connection):
 
     def stop(self) -> None:
         self._running = False
-        cast("Any", self)._tx.put_nowait((None, self._end))
+        cast("Any", self)._tx.put_nowait((None, self._end))  # noqa: SLF001
 
     def _end(self) -> object:
         if self._connection is not None:
