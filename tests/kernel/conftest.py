@@ -1,6 +1,7 @@
 """A database with the tests' own table, and an application on it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -25,6 +26,14 @@ async def postgresql(server: PostgresServer) -> AsyncIterator[Database]:
     yield database
     await database.dispose()
     server.drop_database(url)
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Database]:
+    """A SQLite database in which nothing is."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/own.db")
+    yield database
+    await database.dispose()
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
 """Callers that are cancelled while the thread of SQLite's connection is at work for them."""
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import pytest
 from sqlalchemy import text
 
 from muster.kernel.db import Database, after_commit
-from muster.kernel.db.sqlite_driver import _quiet_connection
+from muster.kernel.db.sqlite_driver import opening
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +37,10 @@ class Paused:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/own.db")
-    async with database.connect() as connection:
+async def store(own: Database) -> Database:
+    async with own.connect() as connection:
         await connection.execute(text("CREATE TABLE numbers (number int)"))
-    yield database
-    await database.dispose()
+    return own
 
 
 async def fail(database: Database) -> None:
@@ -121,25 +119,58 @@ async def test_what_waits_for_a_commit_hears_of_it_although_its_caller_is_cancel
     assert await numbers(store) == [1]
 
 
-async def opened(path: Path, go: threading.Event) -> aiosqlite.Connection:
-    connection = _quiet_connection(f"{path}/own.db")
-    await connection
-    connection._tx.put_nowait((None, lambda: go.wait(30)))  # keeps its thread at work
-    return connection
+class SlowFile:
+    """`sqlite3.connect` that waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self._connect = sqlite3.connect
+
+    def __call__(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        self.begun.set()
+        assert self.go.wait(30)
+        return self._connect(*arguments, **options)
+
+    async def cancel(self, work: Awaitable[object]) -> None:
+        """Cancel the work while it waits for the file."""
+
+        async def wait() -> None:
+            await work
+
+        task = asyncio.create_task(wait())
+        while not self.begun.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
-async def collected(connection: aiosqlite.Connection) -> None:
-    connection.stop()
+@pytest.fixture
+def slow_file(monkeypatch: pytest.MonkeyPatch) -> SlowFile:
+    slow = SlowFile()
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    return slow
 
 
-def test_a_connection_that_nobody_closed_disturbs_no_loop(tmp_path: Path) -> None:
+def test_a_thread_that_nobody_waits_for_any_more_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_file: SlowFile
+) -> None:
     faults: list[object] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading, "excepthook", faults.append)
-        go = threading.Event()
-        connection = asyncio.run(opened(tmp_path, go))
-        asyncio.run(collected(connection))  # which is over before the thread is
-        go.set()
-        connection._thread.join(30)
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+    connection = opening(f"{tmp_path}/own.db")
+    asyncio.run(slow_file.cancel(connection))  # which is over before the thread is
+    slow_file.go.set()
+    connection._thread.join(30)
+    assert not connection._thread.is_alive()
     assert faults == []
-    assert connection._connection is None
+
+
+async def test_dispose_waits_for_a_file_that_nobody_waits_for_any_more(
+    tmp_path: Path, slow_file: SlowFile
+) -> None:
+    before = set(threading.enumerate())
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/own.db")
+    await slow_file.cancel(numbers(database))
+    asyncio.get_running_loop().call_later(0.05, slow_file.go.set)
+    await database.dispose()
+    assert set(threading.enumerate()) <= before

@@ -1,7 +1,6 @@
 """SQLite's driver: what SQLAlchemy relies on when a statement is one change of thread."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select, text, update
@@ -21,17 +20,15 @@ ROWS = Table(
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/own.db")
-    async with database.connect() as connection:
+async def rows(own: Database) -> Database:
+    async with own.connect() as connection:
         await connection.run_sync(ROWS.create)
-    yield database
-    await database.dispose()
+    return own
 
 
 @pytest.fixture
-async def session(own: Database) -> AsyncIterator[AsyncSession]:
-    async with own.write() as session:
+async def session(rows: Database) -> AsyncIterator[AsyncSession]:
+    async with rows.write() as session:
         yield session
 
 
@@ -69,7 +66,7 @@ async def test_counts_and_the_last_row(session: AsyncSession) -> None:
     assert (await raw.exec_driver_sql("SELECT 1")).returns_rows
 
 
-async def test_a_cursor_that_did_nothing(own: Database) -> None:
+async def test_a_cursor_that_did_nothing(rows: Database) -> None:
     def look(connection: object) -> tuple[object, ...]:
         driver = connection.connection.dbapi_connection  # type: ignore[attr-defined]
         cursor = driver.cursor()
@@ -79,36 +76,36 @@ async def test_a_cursor_that_did_nothing(own: Database) -> None:
         cursor.close()
         return before + after
 
-    async with own.connect() as connection:
+    async with rows.connect() as connection:
         assert await connection.run_sync(look) == (None, -1, None, None, [])
 
 
-async def test_errors_are_sqlalchemys(own: Database) -> None:
-    async with own.write() as session:
+async def test_errors_are_sqlalchemys(rows: Database) -> None:
+    async with rows.write() as session:
         await session.execute(insert(ROWS).values(name="a"))
     with pytest.raises(IntegrityError):
-        async with own.write() as session:
+        async with rows.write() as session:
             await session.execute(insert(ROWS).values(name="a"))
     with pytest.raises(IntegrityError):  # noqa: PT012 - the commit is part of it
-        async with own.write() as session:
+        async with rows.write() as session:
             raw = await session.connection()
             await raw.exec_driver_sql("INSERT INTO rows (name) VALUES (?)", [("b",), ("b",)])
     with pytest.raises(OperationalError, match="no such table"):
-        async with own.write() as session:
+        async with rows.write() as session:
             await session.execute(text("SELECT * FROM missing"))
-    async with own.read() as session:
+    async with rows.read() as session:
         assert await session.scalar(select(func.count()).select_from(ROWS)) == 1
 
 
-async def test_a_closed_connection_is_an_operational_error(own: Database) -> None:
-    async with own._reader.connect() as connection:
+async def test_a_closed_connection_is_an_operational_error(rows: Database) -> None:
+    async with rows._reader.connect() as connection:
         raw = await connection.get_raw_connection()
         assert raw.driver_connection is not None
         await raw.driver_connection.close()
         with pytest.raises(DBAPIError):
             await connection.execute(text("SELECT 1"))
         await connection.invalidate()
-    async with own.read() as session:
+    async with rows.read() as session:
         assert await session.scalar(text("SELECT 1")) == 1
 
 

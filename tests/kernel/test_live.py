@@ -22,13 +22,6 @@ pytestmark = pytest.mark.anyio
 PATIENCE_S = 10.0
 
 
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/own.db")
-    yield database
-    await database.dispose()
-
-
 @asynccontextmanager
 async def two_on(database: Database) -> AsyncIterator[tuple[LiveBus, LiveBus]]:
     """Yield two buses on one database, as two processes have them."""
@@ -65,9 +58,9 @@ async def hint(subscription: Subscription) -> None:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> LiveBus:
+def alone(own: Database) -> LiveBus:
     """A bus that was never started."""
-    return LiveBus(Database(f"sqlite+aiosqlite:///{tmp_path}/own.db"))
+    return LiveBus(own)
 
 
 async def test_messages_reach_the_subscribers_of_their_topic_in_order(alone: LiveBus) -> None:
@@ -118,29 +111,29 @@ async def test_a_nudge_reaches_every_subscriber_once(alone: LiveBus) -> None:
 # --- SQLite: commits of others are noticed ----------------------------------------------------
 
 
-async def test_a_commit_of_another_process_is_noticed(sqlite: Database) -> None:
-    async with two_on(sqlite) as (here, there), there.subscribe("a") as subscription:
+async def test_a_commit_of_another_process_is_noticed(own: Database) -> None:
+    async with two_on(own) as (here, there), there.subscribe("a") as subscription:
         await hint(subscription)  # the first look
-        with closing(sqlite3.connect(str(sqlite.url.database))) as connection:
+        with closing(sqlite3.connect(str(own.url.database))) as connection:
             connection.execute("CREATE TABLE t (a)")
         await hint(subscription)
         here.publish("a", {"n": 1})
         assert await subscription.get(0.4) is None
         assert subscription._queue.empty()
         # Who commits in this process says so by itself.
-        async with sqlite.write() as session:
+        async with own.write() as session:
             await session.execute(text("INSERT INTO t VALUES (1)"))
         assert await subscription.get(0.4) is None
         assert subscription._queue.empty()
-        with closing(sqlite3.connect(str(sqlite.url.database))) as connection, connection:
+        with closing(sqlite3.connect(str(own.url.database))) as connection, connection:
             connection.execute("INSERT INTO t VALUES (2)")
         await hint(subscription)
 
 
-async def test_a_file_that_cannot_be_read_is_tried_again(sqlite: Database, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_read_is_tried_again(own: Database, tmp_path: Path) -> None:
     path = tmp_path / "own.db"
     path.write_bytes(b"not a database, " * 100)
-    bus = LiveBus(sqlite)
+    bus = LiveBus(own)
     await bus.start()
     async with bus.subscribe("a") as subscription:
         assert await subscription.get(0.4) is None
@@ -153,8 +146,8 @@ async def test_a_file_that_cannot_be_read_is_tried_again(sqlite: Database, tmp_p
     await bus.stop()
 
 
-async def test_stopping_ends_everything(sqlite: Database, postgresql: Database) -> None:
-    for database in (sqlite, postgresql):
+async def test_stopping_ends_everything(own: Database, postgresql: Database) -> None:
+    for database in (own, postgresql):
         bus = LiveBus(database)
         await bus.start()
         tasks = list(bus._tasks)

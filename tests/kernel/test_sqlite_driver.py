@@ -2,8 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, column, select, table, text
@@ -21,12 +19,10 @@ LONG = {"last": 1_000_000}
 
 
 @pytest.fixture
-async def things(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'things.db'}")
-    async with database.connect() as connection:
+async def things(own: Database) -> Database:
+    async with own.connect() as connection:
         await connection.execute(text("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT)"))
-    yield database
-    await database.dispose()
+    return own
 
 
 async def names(things: Database) -> list[str]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from muster.kernel.db import Database
+from muster.kernel.db.sqlite_driver import opening
 
 HEAD = "head"
 BASE = "base"
@@ -132,8 +133,10 @@ def _is_missing(url: URL) -> bool:
 @asynccontextmanager
 async def _connect(url: URL, *, begin: str) -> AsyncGenerator[AsyncConnection]:
     """Yield a connection of its own, inside a transaction."""
-    engine = create_async_engine(url, poolclass=NullPool)
-    if url.get_backend_name() == "sqlite":
+    on_sqlite = url.get_backend_name() == "sqlite"
+    options = {"async_creator_fn": opening} if on_sqlite else {}
+    engine = create_async_engine(url, poolclass=NullPool, connect_args=options)
+    if on_sqlite:
 
         def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
             connection.isolation_level = None  # transactions are begun below

@@ -16,8 +16,10 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, ClassVar, cast
 
 import aiosqlite
@@ -212,29 +214,48 @@ class _WritingConnection(_Connection):
     _cursor_cls = _WritingCursor
 
 
-class _QuietConnection(aiosqlite.Connection):
-    """A connection whose thread ends without telling anybody.
+class _AnsweringConnection(aiosqlite.Connection):
+    """A connection whose thread goes on to its end when nobody is there to be answered.
 
-    One that nobody closed is stopped by the collector of garbage, in the midst of whatever runs
-    then. The end of its thread must not be told to the loop of that, which may be gone by then;
-    whoever closes a connection has waited for that already.
+    Whoever waited for it may be cancelled, and its loop be gone, before the thread is done with
+    what it was given: to open the file, for example. A connection that nobody closed is stopped by
+    the collector of garbage, in the midst of whatever loop runs then.
     """
 
-    def stop(self) -> None:
-        self._running = False
-        cast("Any", self)._tx.put_nowait((None, self._end))  # noqa: SLF001
-
-    def _end(self) -> object:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        return _STOP_RUNNING_SENTINEL
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, _CHUNK)
+        tasks = cast("Any", self)._tx
+        self._thread = Thread(target=_answer_all, args=(tasks,), daemon=True)
 
 
-def _quiet_connection(database: str, **options: Any) -> aiosqlite.Connection:
-    connection = _QuietConnection(partial(sqlite3.connect, database, **options), _CHUNK)
-    connection._thread.daemon = True  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return connection
+_Future = asyncio.Future[Any]
+
+
+def _answer_all(tasks: SimpleQueue[tuple[_Future | None, Callable[[], Any]]]) -> None:
+    result = None
+    while result is not _STOP_RUNNING_SENTINEL:
+        future, function = tasks.get()
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+            _answer(future, error, failed=True)
+        else:
+            _answer(future, result)
+
+
+def _answer(future: _Future | None, what: Any, *, failed: bool = False) -> None:
+    def say(future: _Future) -> None:
+        if not future.done():
+            (future.set_exception if failed else future.set_result)(what)
+
+    if future is not None:
+        with suppress(RuntimeError):  # its loop is closed
+            future.get_loop().call_soon_threadsafe(say, future)
+
+
+def opening(database: str, **options: Any) -> aiosqlite.Connection:
+    """Return a connection that is opened when it is awaited: SQLAlchemy's `async_creator_fn`."""
+    return _AnsweringConnection(partial(sqlite3.connect, database, **options))
 
 
 class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
@@ -248,18 +269,21 @@ class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
 
     def connect(self, *arg: Any, **kw: Any) -> AsyncAdapt_aiosqlite_connection:
         # Used by one unit of work at a time, now in the connection's thread and now in the loop's.
-        options = {**kw, "check_same_thread": False, "async_creator_fn": _quiet_connection}
+        options = {**kw, "check_same_thread": False, "async_creator_fn": self._opening}
         made = super().connect(*arg, **options)
-        connection: Any = made._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return self.connection_class(self, made._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    def _opening(self, database: str, **options: Any) -> aiosqlite.Connection:
+        connection: Any = opening(database, **options)
         self._opened = [one for one in self._opened if one._thread.is_alive()]  # noqa: SLF001
         self._opened.append(connection)
-        return self.connection_class(self, connection)
+        return connection
 
     async def ended(self) -> None:
         """Return when no closed connection has a thread any more: it does first what it was given.
 
-        A unit of work whose caller was cancelled more than once does not wait for its connection
-        to close, but the connection's thread answers to the loop, which has to be there still.
+        Whoever is cancelled does not wait for what its connection's thread still does: to open the
+        file, or to close it.
         """
         for connection in self._opened:
             # None of these names is public; the lock file pins aiosqlite's release.
