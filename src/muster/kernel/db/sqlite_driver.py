@@ -224,7 +224,7 @@ class _AnsweringConnection(aiosqlite.Connection):
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, _CHUNK)
-        tasks = cast("Any", self)._tx
+        tasks = cast("Any", self)._tx  # noqa: SLF001
         self._thread = Thread(target=_answer_all, args=(tasks,), daemon=True)
 
 
