@@ -21,7 +21,7 @@ from muster.entrypoints.assembly import Muster
 from muster.entrypoints.running import engine_options
 from muster.kernel.db import Database
 from muster.kernel.settings import AuthSettings, Settings
-from tests.support import statements
+from tests.support import ending_threads, statements
 from tests.support.accounts import find_accounts, make_accounts
 from tests.support.people import People, signed_in
 from tests.support.postgres import PostgresServer
@@ -49,6 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_configure() -> None:
     statements.share()
+    ending_threads.let_them_end()
     # A busy machine is no fault.
     slowly = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("muster", deadline=None, suppress_health_check=slowly)
