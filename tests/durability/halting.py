@@ -21,6 +21,7 @@ from muster.domains.control.approvals import Approval
 from muster.domains.work.journal import JournalWriter, Run
 from muster.domains.work.runs import Suspended
 from muster.domains.work.runs.segments import Segment
+from muster.domains.work.triggers.starting import Starter
 from muster.kernel.db import after_commit
 
 When = Literal["before", "after"]
@@ -142,6 +143,28 @@ class Halting:
                 return
             halt(self._folder, halts.root_id, os.getpid())
         await asyncio.Event().wait()
+
+
+def hold_firings(folder: Path) -> None:
+    """Let the first process that starts a firing go no further, where its trigger's name says so:
+    *before* the run is made, or *after* that and before the firing is settled.
+    """
+    launch = Starter._launch
+
+    async def stand_still(run_id: str) -> None:
+        if not halted(folder, run_id):
+            halt(folder, run_id, os.getpid())
+            await asyncio.Event().wait()
+
+    async def launching(self: Starter, trigger: Any, firing: Any, caller: Any) -> Any:
+        if trigger.name.endswith("halts before"):
+            await stand_still(firing.run_id)
+        outcome = await launch(self, trigger, firing, caller)
+        if trigger.name.endswith("halts after"):
+            await stand_still(firing.run_id)
+        return outcome
+
+    Starter._launch = launching
 
 
 def read(root_id: str, name: str) -> Halts | None:

@@ -23,7 +23,7 @@ import muster.engine.engine
 from muster.entrypoints.assembly import Muster
 from muster.kernel.logging import configure_logging
 from muster.kernel.settings import Settings
-from tests.durability.halting import Halting
+from tests.durability.halting import Halting, hold_firings
 
 _LAZY = (
     "muster.engine.dispatch",
@@ -46,6 +46,7 @@ async def work() -> None:
         muster.engine.engine.version = lambda _: release
     if folder := os.environ.get("MUSTER_TEST_HALTS"):
         Halting(Path(folder)).install()
+        hold_firings(Path(folder))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with Muster(settings, engine="work"):

@@ -161,6 +161,17 @@ async def test_what_is_defined_in_place_is_run(people: People, process: Process)
     assert (firing["status"], firing["reason"]) == ("started", None)
 
 
+async def test_the_workflow_may_stand_in_the_flow_config(people: People, process: Process) -> None:
+    steps = [{"name": "say", "step_type": "output", "config": {"prompt": "{{ what }}"}}]
+    firing = await fired(people, process, {"flow_config": {"name": "Says", "steps": steps}})
+    assert (firing["status"], firing["reason"]) == ("started", None)
+    run = (await people.viewer.get(f"/executions/{firing['run_id']}")).json()
+    assert (run["execution_type"], run["inputs"]) == ("workflow", {"what": "it"})
+    empty = {**DOCUMENTED, "crew_id": None, "flow_config": {"theme": "dark"}}
+    refused = await people.editor.post(PATH, json=empty)
+    assert (refused.status_code, "flow_config" in refused.json()["message"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("definition", "reason"),
     [

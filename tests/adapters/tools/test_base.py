@@ -106,7 +106,7 @@ def test_arguments_that_nest_without_end_are_refused() -> None:
     [
         ("text", "must be a JSON object"),
         ({"type": "string"}, 'must have "type": "object"'),
-        ({"properties": {"a": {"type": "texty"}}}, "properties.a.type is not valid JSON Schema"),
+        ({"properties": {"a": {"type": "texty"}}}, "properties.a.type: There is no type"),
         ({"properties": 5}, "breaks the rule 'type'"),
         ({"allOf": [{"$ref": "https://example.com/x.json"}]}, "only references inside it"),
     ],

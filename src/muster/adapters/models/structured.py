@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
+from jsonschema.exceptions import ValidationError
 from referencing.exceptions import Unresolvable
 
 from muster.adapters.models.base import ModelUnsupported
+from muster.kernel.json_schema import schema_fault, validator_of
 
 _LONGEST_REASON = 300
 _REMEMBERED_SCHEMAS = 256
@@ -30,9 +29,9 @@ def fitted(text: str, schema: dict[str, Any]) -> str:
     value, found = _json_in(text)
     validator = _validator(json.dumps(schema, sort_keys=True))
     try:
-        problem = next(cast("Iterator[ValidationError]", validator.iter_errors(value)), None)  # pyright: ignore[reportUnknownMemberType]
-    except Unresolvable as error:
-        raise _unusable() from error
+        problem = next(cast("Iterator[ValidationError]", validator.iter_errors(value)), None)
+    except (Unresolvable, RecursionError) as error:
+        raise _unusable("Its references lead nowhere, or in a circle.") from error
     if problem is not None:
         where = "/".join(str(step) for step in problem.absolute_path) or "the answer"
         raise Unfit(f"{where}: {problem.message}"[:_LONGEST_REASON])
@@ -51,18 +50,15 @@ def _json_in(text: str) -> tuple[Any, str]:
 
 
 @lru_cache(maxsize=_REMEMBERED_SCHEMAS)
-def _validator(schema_text: str) -> Draft202012Validator:
+def _validator(schema_text: str) -> Any:
     schema = json.loads(schema_text)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise _unusable() from error
-    # An empty registry: a schema must never make us fetch an address that it names.
-    return Draft202012Validator(schema, registry=Registry())
+    if fault := schema_fault(schema):
+        raise _unusable(fault.text)
+    return validator_of(schema)
 
 
-def _unusable() -> ModelUnsupported:
+def _unusable(reason: str) -> ModelUnsupported:
     return ModelUnsupported(
-        "The output schema is not a valid JSON Schema, or refers to another document. Give one "
-        "self-contained schema of type object."
+        f"No answer can be held against the output schema. {reason} Give one self-contained JSON "
+        "Schema of type object."
     )

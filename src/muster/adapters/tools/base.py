@@ -1,12 +1,13 @@
 """What every tool transport shares: an outcome, the ways to fail, and checked arguments."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from muster.kernel.errors import FieldError, Invalid, UpstreamFailed, UpstreamTimeout
+from muster.kernel.json_schema import schema_fault, validator_of
 
 MAX_TEXT_CHARS = 100_000
 _MAX_REPORTED_ERRORS = 20
@@ -53,46 +54,31 @@ def shorten(text: str, limit: int = MAX_TEXT_CHARS) -> tuple[str, bool]:
     return f"{text[:limit]}\n[truncated: {len(text) - limit} of {len(text)} characters]", True
 
 
-def validate_schema(schema: object) -> dict[str, Any]:
+def validate_schema(schema: object, field_name: str = "schema") -> dict[str, Any]:
     """Require a JSON Schema of an object whose references stay inside it, and return it."""
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
     if not isinstance(schema, dict):
-        raise ToolConfigurationInvalid("The schema must be a JSON object.")
+        raise _refused(field_name, "The schema must be a JSON object.")
     typed = cast("dict[str, Any]", schema)
     if typed.get("type", "object") != "object":
-        raise ToolConfigurationInvalid('The schema of a tool\'s input must have "type": "object".')
-    for reference in _references(typed):
-        if not reference.startswith("#"):
-            raise ToolConfigurationInvalid(
-                f"The schema refers to '{reference}'; only references inside it are followed."
-            )
-    try:
-        _draft(validator_for, typed).check_schema(typed)
-    except SchemaError as error:
-        where = _path(error.absolute_path) or "the schema"
-        raise ToolConfigurationInvalid(
-            f"{where} is not valid JSON Schema: it breaks the rule '{error.validator}'."
-        ) from None
-    except RecursionError:
-        raise ToolConfigurationInvalid("The schema is nested too deeply.") from None
+        raise _refused(field_name, 'The schema of a tool\'s input must have "type": "object".')
+    if fault := schema_fault(typed):
+        raise _refused(f"{field_name}.{fault.path}".rstrip("."), fault.text)
     return typed
+
+
+def _refused(field_name: str, text: str) -> ToolConfigurationInvalid:
+    return ToolConfigurationInvalid(text, errors=[FieldError(field_name, text)])
 
 
 def validate_arguments(schema: Mapping[str, Any], arguments: object) -> dict[str, Any]:
     """Return the arguments with the schema's defaults filled in, or say what is wrong, by path."""
-    from jsonschema.validators import validator_for
-    from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     if not isinstance(arguments, dict):
         raise ToolInputInvalid("The arguments must be a JSON object.")
-    registry: Registry[Any] = Registry()
     given = cast("dict[str, Any]", arguments)
     filled = cast("dict[str, Any]", _with_defaults(schema, given))
-    # An empty registry of our own: the default one would fetch remote references.
-    validator = _draft(validator_for, schema)(schema, registry=registry)
+    validator = validator_of(schema)
     errors: list[FieldError] = []
     try:
         for error in validator.iter_errors(filled):
@@ -109,26 +95,6 @@ def validate_arguments(schema: Mapping[str, Any], arguments: object) -> dict[str
         text = "; ".join(f"{error.field}: {error.message}" for error in errors)
         raise ToolInputInvalid(f"The arguments do not fit the tool: {text}.", errors=errors)
     return filled
-
-
-def _draft(validator_for: Any, schema: Mapping[str, Any]) -> Any:
-    from jsonschema import Draft202012Validator
-
-    return validator_for(schema, default=Draft202012Validator)
-
-
-def _references(node: object) -> Iterator[str]:
-    pending: list[object] = [node]
-    while pending:
-        current = pending.pop()
-        if isinstance(current, dict):
-            for key, value in cast("dict[str, object]", current).items():
-                if key in {"$ref", "$dynamicRef"} and isinstance(value, str):
-                    yield value
-                else:
-                    pending.append(value)
-        elif isinstance(current, list):
-            pending.extend(cast("list[object]", current))
 
 
 def _with_defaults(schema: object, value: object) -> object:

@@ -130,7 +130,7 @@ def parse_configuration(configuration: Mapping[str, Any]) -> HttpToolConfigurati
             f"The tool's configuration is not valid: {text}.", errors=faults
         ) from None
     if parsed.input_schema is not None:
-        validate_schema(parsed.input_schema)
+        validate_schema(parsed.input_schema, "configuration.input_schema")
     return parsed
 
 

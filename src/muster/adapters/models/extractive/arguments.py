@@ -20,6 +20,7 @@ from muster.adapters.models.extractive.toolkinds import (
     required_of,
 )
 from muster.adapters.models.extractive.words import keywords, stem, tokens, word_set
+from muster.kernel.json_schema import schema_fault, validator_of
 
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _QUOTED = re.compile(r"[\"“']([^\"”']{1,300})[\"”'](?!\w)")
@@ -73,19 +74,12 @@ def fill(
 
 def fits(value: Any, schema: Schema) -> bool:
     """Tell whether `value` is valid; a schema that is itself broken fits nothing."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, ValidationError
-    from referencing import Registry
-
-    try:
-        Draft202012Validator.check_schema(schema)
-        # The empty registry: a reference in a schema must not make anything be fetched.
-        cast("Any", Draft202012Validator(schema, registry=Registry())).validate(value)
-    except (ValidationError, SchemaError, RecursionError, re.error):
+    if schema_fault(schema) is not None:
         return False
+    try:
+        return bool(validator_of(schema).is_valid(value))
     except Exception:  # noqa: BLE001 references that lead nowhere have several error types
         return False
-    return True
 
 
 def best_choice(choices: Sequence[Any], text: str) -> Any:

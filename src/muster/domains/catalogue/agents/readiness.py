@@ -15,6 +15,7 @@ from muster.domains.catalogue.agents.errors import (
 )
 from muster.domains.catalogue.agents.models import Agent
 from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
+from muster.kernel.json_schema import schema_fault
 from muster.kernel.placeholders import misspelled_in, placeholders_in
 
 _TEXTS = ("role", "goal", "backstory", "instructions", "prompt")
@@ -73,7 +74,7 @@ async def configuration_status(
         issues.append(Issue(field="llm", code="model_unavailable", message=problem))
     for tool, problem in await tools.problems(project_id, spec.tools, spec.tool_configs):
         issues.append(Issue(field=f"tools.{tool}", code="tool_unavailable", message=problem))
-    issues += _text_issues(spec)
+    issues += _text_issues(spec) + _schema_issues(spec)
     count = len(issues)
     summary = "Everything is configured." if not count else f"{count} thing(s) are missing."
     return ConfigurationStatus(
@@ -91,6 +92,14 @@ def _text_issues(spec: AgentSpec) -> list[Issue]:
             text = f"{{{name}}} is no placeholder: use letters, digits and underscores."
             issues.append(Issue(field=field, code="placeholder_invalid", message=text))
     return issues
+
+
+def _schema_issues(spec: AgentSpec) -> list[Issue]:
+    fault = schema_fault(spec.output_schema) if spec.output_schema else None
+    if fault is None:
+        return []
+    field = f"output_schema.{fault.path}".rstrip(".")
+    return [Issue(field=field, code="schema_invalid", message=f"{field}: {fault.advice}")]
 
 
 async def find_agent(

@@ -27,6 +27,11 @@ Key = Annotated[
 ]
 
 
+_KEPT = "Kept and given back; runs do not need it."
+KeptFlag = Annotated[bool, Field(description=_KEPT)]
+KeptText = Annotated[Text | None, Field(description=_KEPT)]
+
+
 class AgentSpec(BaseModel):
     """The definition of an agent: what a version keeps and what a run is ruled by.
 
@@ -52,7 +57,7 @@ class AgentSpec(BaseModel):
         str | None,
         Field(max_length=255, description="Model: a name of `/models`, or provider/model."),
     ] = None
-    function_calling_llm: Annotated[str | None, Field(max_length=255)] = None
+    function_calling_llm: Annotated[str | None, Field(max_length=255, description=_KEPT)] = None
     temperature: Annotated[
         float | None,
         Field(ge=0, le=100, description="0 to 100, mapped to 0 to 2; model_settings has 0 to 2."),
@@ -98,22 +103,22 @@ class AgentSpec(BaseModel):
     ] = True
     kind: AgentKind = "native"
     visibility: Visibility = "project"
-    # Kept and given back for clients of the crews family; the platform's loop needs none of them.
-    allow_delegation: bool = False
-    verbose: bool = False
-    cache: bool = True
-    max_retry_limit: Annotated[int, Field(ge=0, le=100)] = 2
+    # For clients of the crews family; the platform's loop needs none of them.
+    allow_delegation: KeptFlag = False
+    verbose: KeptFlag = False
+    cache: KeptFlag = True
+    max_retry_limit: Annotated[int, Field(ge=0, le=100, description=_KEPT)] = 2
     allow_code_execution: Annotated[
         bool, BeforeValidator(lambda _: False), Field(description="Always false.")
     ] = False
-    code_execution_mode: Literal["safe", "unsafe"] = "safe"
-    use_system_prompt: bool = True
-    respect_context_window: bool = True
-    embedder_config: dict[str, Any] | None = None
-    knowledge_sources: list[Any] = []
-    system_template: Text | None = None
-    prompt_template: Text | None = None
-    response_template: Text | None = None
+    code_execution_mode: Annotated[Literal["safe", "unsafe"], Field(description=_KEPT)] = "safe"
+    use_system_prompt: KeptFlag = True
+    respect_context_window: KeptFlag = True
+    embedder_config: Annotated[dict[str, Any] | None, Field(description=_KEPT)] = None
+    knowledge_sources: Annotated[list[Any], Field(description=_KEPT)] = []
+    system_template: KeptText = None
+    prompt_template: KeptText = None
+    response_template: KeptText = None
 
     @model_validator(mode="before")
     @classmethod

@@ -3,10 +3,18 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from muster.adapters.models import Message, ModelReply, ToolCall, ToolSpec
 from muster.domains.catalogue.models.schemas import Parameters
+from muster.kernel.json_schema import schema_fault
 from muster.kernel.schemas import In
 
 _MOST_TEXT = 4_000_000
@@ -71,11 +79,19 @@ class ChatMessage(In):
         )
 
 
+def _sound(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema and (fault := schema_fault(schema)):
+        raise ValueError(fault.text)
+    return schema
+
+
 class OfferedFunction(In):
     name: Annotated[FunctionName, Field(pattern=r"^[A-Za-z0-9_.\-]+$")]
     description: Annotated[str, Field(max_length=20_000)] = ""
     parameters: Annotated[
-        dict[str, Any] | None, Field(description="JSON Schema of type object; absent: none.")
+        dict[str, Any] | None,
+        AfterValidator(_sound),
+        Field(description="JSON Schema of type object; absent: none."),
     ] = None
 
 

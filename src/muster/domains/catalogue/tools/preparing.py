@@ -117,7 +117,7 @@ def _check_schema(definition: Definition) -> None:
         raise ToolConfigurationInvalid(
             f"input_schema: {text}; leave it out.", errors=[FieldError("input_schema", text)]
         )
-    validate_schema(definition.input_schema)
+    validate_schema(definition.input_schema, "input_schema")
 
 
 def orphans(

@@ -24,27 +24,35 @@ _ACTIONS: dict[str, Any] = {
 }
 
 
+_KEPT = "Kept and given back; runs do not need it."
+
+
 class AgentProjectSpec(In):
     """What is built: instructions, tools, and the actions that are followed."""
 
     name: Annotated[str, Field(min_length=1, max_length=255, examples=["Intake"])]
     description: Text | None = None
     instructions: Text | None = None
-    runtime_prompts: dict[str, Any] = Field(default_factory=dict[str, Any])
+    runtime_prompts: Annotated[dict[str, Any], Field(description=_KEPT)] = Field(
+        default_factory=dict[str, Any]
+    )
     default_model_ref: Annotated[str | None, Field(max_length=255)] = None
     tool_refs: Annotated[list[Reference], Field(max_length=128)] = Field(default_factory=list[str])
     mcp_server_refs: Annotated[list[Reference], Field(max_length=128)] = Field(
         default_factory=list[str]
     )
-    agent_domain: Annotated[str | None, Field(max_length=100)] = None
+    agent_domain: Annotated[str | None, Field(max_length=100, description=_KEPT)] = None
     agent_type: Annotated[str, Field(max_length=40, description="Only workflow.")] = "workflow"
-    channel_type: Annotated[str, Field(max_length=40)] = "vanessa_webapp"
-    interface_type: Annotated[str, Field(max_length=40)] = "chat"
+    channel_type: Annotated[str, Field(max_length=40, description=_KEPT)] = "vanessa_webapp"
+    interface_type: Annotated[str, Field(max_length=40, description=_KEPT)] = "chat"
     workflow_definition: Annotated[
         dict[str, Any],
         Field(description="version 2 with actions; see the notation actions.", examples=[_ACTIONS]),
     ] = Field(default_factory=dict[str, Any])
-    workflow_execution_mode: Literal["one_time", "loop"] = "one_time"
+    workflow_execution_mode: Annotated[
+        Literal["one_time", "loop"],
+        Field(description="Kept for chats; a run goes through the actions once."),
+    ] = "one_time"
     runtime_constraints: dict[str, bool] = Field(default_factory=dict[str, bool])
     tool_policy: Annotated[
         Any,

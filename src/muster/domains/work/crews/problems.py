@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from muster.domains.catalogue.agents import placeholders_of
 from muster.domains.work.crews.cycles import cycles_in
 from muster.domains.work.crews.faults import Fault
 from muster.domains.work.crews.known import Known
+from muster.domains.work.crews.shaping import SCHEMAS
 from muster.domains.work.plans import (
     CrewMember,
     CrewSpec,
@@ -18,6 +20,7 @@ from muster.domains.work.plans import (
     names_of,
 )
 from muster.kernel.documents import Path
+from muster.kernel.json_schema import schema_fault
 from muster.kernel.nearest import nearest
 from muster.kernel.placeholders import placeholders_in
 
@@ -128,6 +131,7 @@ class _Examination:
             )
             yield self._problem((*path, "llm"), text)
         yield from self._tools(path, definition.tools)
+        yield from self._schema(path, definition.output_schema, ("output_schema",))
         given = {*self._spec.inputs, *definition.inputs}
         yield from self._unfilled(path, placeholders_of(definition), given)
 
@@ -150,6 +154,7 @@ class _Examination:
         for field, expression in (("guardrail", task.guardrail), ("condition", task.condition)):
             if expression and (fault := _unreadable(expression)):
                 yield self._problem((*path, field), fault)
+        yield from self._schema(path, task.output_schema, SCHEMAS)
         if task.llm_guardrail and task.llm_guardrail.llm_model:
             yield from self._model((*path, "llm_guardrail"), task.llm_guardrail.llm_model)
         named = placeholders_in(task.description, task.instructions, task.expected_output)
@@ -208,6 +213,16 @@ class _Examination:
                 yield self._problem(path, text, nearest(name, self._known.tools))
             elif fault:
                 yield self._problem(path, fault)
+
+    def _schema(
+        self, owner: Path, schema: Mapping[str, Any] | None, spellings: Sequence[str]
+    ) -> Iterator[PlanProblem]:
+        fault = schema_fault(schema) if schema else None
+        if fault is not None:
+            written = [(*part, name) for part in (owner, (*owner, "config")) for name in spellings]
+            path = next((path for path in written if path in self._places), written[0])
+            inner = fault.path.split(".") if fault.path else ()
+            yield self._problem((*path, *inner), fault.message, fault.suggestion)
 
     def _unfilled(
         self, path: Path, names: Iterable[str], given: Collection[str]

@@ -28,7 +28,8 @@ _AGENT_TEXTS = (
 )
 _MODELS = ("llm", "function_calling_llm")
 _TASK_TEXTS = ("name", "title", "description", "instructions", "expected_output", "output_file")
-_SCHEMAS = ("output_schema", "output_json", "output_pydantic")
+SCHEMAS = ("output_schema", "output_json", "output_pydantic")
+"""Spellings of the schema of a task's output."""
 _OF_CONFIG = frozenset(
     {
         "retry_on_fail",
@@ -185,7 +186,7 @@ def _without_nulls(configs: Mapping[str, Any]) -> dict[str, Any]:
 def _read_schema(values: dict[str, Any]) -> list[Note]:
     found: Any = None
     notes: list[Note] = []
-    for name in _SCHEMAS:
+    for name in SCHEMAS:
         given: Any = values.pop(name, None)
         if isinstance(given, str) and given.strip():
             given = _object(given)

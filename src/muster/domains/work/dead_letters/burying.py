@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,11 +14,13 @@ from muster.domains.work.dead_letters.events import DeadLetterAdded, DeadLetterW
 from muster.domains.work.dead_letters.models import RETRIED, WAITING, DeadLetter
 from muster.domains.work.journal import Run, RunStatus, Step
 from muster.domains.work.runs import RunMove
+from muster.domains.work.tasks import TASK_RETURNED
 from muster.kernel import clock
 from muster.kernel.ids import new_id
 from muster.platform import events
 from muster.platform.access import Caller
 
+_OF_TASKS = frozenset({"task", EXTERNAL})
 _LAST_STEPS = 20
 _LONGEST = 2_000
 
@@ -27,13 +29,25 @@ async def bury_failed(session: AsyncSession, _: Caller, move: RunMove) -> None:
     """Go along with the moves of a run: lay it down when it fails, raise it up when it recovers."""
     run = move.run
     # What another run started is that one's to judge; what runs elsewhere starts again there.
-    if run.parent_run_id or run.kind == EXTERNAL:
+    if run.parent_run_id or not can_lie(run):
         return
     if move.status == RunStatus.FAILED:
+        if (move.error or {}).get("code") == TASK_RETURNED:
+            return  # the task waits for another worker
         ended = await session.get_one(Run, run.id, populate_existing=True)
         await bury(session, Caller.system(run.project_id), ended)
     elif move.status == RunStatus.COMPLETED and run.segment > 1:
-        await _raise_up(session, run)
+        await _raise_up(session, run, DeadLetter.run_id == run.id)
+    elif move.status == RunStatus.RUNNING and run.kind == EXTERNAL:
+        await _raise_up(session, run, DeadLetter.run_id.in_(_of_task(run)))
+
+
+def can_lie(run: Run) -> bool:
+    """Tell whether a run can be started again from here; what agents elsewhere do cannot.
+
+    What a worker node does can: its task goes back in the queue.
+    """
+    return run.kind != EXTERNAL or run.target_id is not None
 
 
 async def bury(
@@ -56,11 +70,6 @@ async def bury(
     Returns:
         The id of the dead letter.
     """
-    before = select(DeadLetter.attempts).where(
-        DeadLetter.retry_run_id == run.id,
-        DeadLetter.run_id != run.id,
-        DeadLetter.project_id == run.project_id,
-    )
     now = clock.now()
     context: dict[str, Any] = {
         "run_name": run.name,
@@ -71,7 +80,7 @@ async def bury(
         "error": run.error,
         "reason": reason or run.status_reason,
         "steps": await _summary(session, run.id),
-        "attempts": (await session.scalar(before) or 0) + run.segment,
+        "attempts": await _attempts(session, run),
         "source": source,
         "status": WAITING,
         "failed_at": run.completed_at or now,
@@ -102,23 +111,50 @@ async def bury(
     return letter_id
 
 
-async def _raise_up(session: AsyncSession, run: Run) -> None:
-    """Let a run wait no more that was taken up again where it was and came to its end."""
+def _of_task(run: Run) -> Select[str]:
+    """Return the runs by which workers did the task of a run."""
+    return select(Run.id).where(
+        Run.project_id == run.project_id, Run.target_id == run.target_id, Run.kind == EXTERNAL
+    )
+
+
+async def _attempts(session: AsyncSession, run: Run) -> int:
+    """Count how often it was tried: by this run, and by those in whose place it was started."""
+    if run.kind == EXTERNAL:
+        failed = _of_task(run).where(Run.status == RunStatus.FAILED.value)
+        return await session.scalar(failed.with_only_columns(func.count())) or 1
+    before = select(DeadLetter.attempts).where(
+        DeadLetter.retry_run_id == run.id,
+        DeadLetter.run_id != run.id,
+        DeadLetter.project_id == run.project_id,
+    )
+    return (await session.scalar(before) or 0) + run.segment
+
+
+async def _raise_up(session: AsyncSession, run: Run, those: ColumnElement[bool]) -> None:
+    """Let those wait no more whose work this run has taken up."""
     now = clock.now()
+    letter = DeadLetter.__table__.c
     statement = (
         update(DeadLetter)
-        .where(DeadLetter.run_id == run.id, DeadLetter.status == WAITING)
-        .values(status=RETRIED, retried_at=now, retry_run_id=run.id, updated_at=now)
-        .returning(DeadLetter.id)
+        .where(DeadLetter.project_id == run.project_id, DeadLetter.retry_run_id.is_(None), those)
+        .values(
+            status=RETRIED,
+            retried_at=func.coalesce(DeadLetter.retried_at, now),
+            retry_run_id=run.id,
+            updated_at=now,
+        )
+        .returning(letter.id, letter.run_id, letter.run_name, letter.kind, letter.retried_at)
         .execution_options(synchronize_session=False)
     )
-    letter_id = await session.scalar(statement)
-    if letter_id is not None:
+    for row in (await session.execute(statement)).all():
+        if row.retried_at != now:
+            continue  # a person has retried it, and that was told
         fact = DeadLetterWasRetried(
-            dead_letter_id=letter_id,
-            run_id=run.id,
-            name=run.name,
-            kind=run.kind,
+            dead_letter_id=row.id,
+            run_id=row.run_id,
+            name=row.run_name,
+            kind=row.kind,
             retry_run_id=run.id,
         )
         events.record(session, Caller.system(run.project_id), fact)
@@ -134,6 +170,8 @@ def _target(run: Run) -> dict[str, Any]:
         "model": run.snapshot.get("model"),
         "origin": run.origin,
         "origin_run_id": run.origin_run_id,
+        "task_id": run.target_id if run.kind in _OF_TASKS else None,
+        "worker_id": run.snapshot.get("worker_id"),
         "priority": run.priority,
         "timeout_s": run.timeout_s,
     }

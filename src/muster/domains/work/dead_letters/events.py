@@ -24,7 +24,7 @@ class DeadLetterAdded(DeadLetterFact, frozen=True, kw_only=True):
 
 class DeadLetterWasRetried(DeadLetterFact, frozen=True, kw_only=True):
     type: ClassVar[str] = "dead_letter.retried"
-    retry_run_id: str
+    retry_run_id: str | None
 
 
 class DeadLetterRemoved(DeadLetterFact, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.dead_letters.errors import DeadLetterNotFound, DeadLetterTaken
 from muster.domains.work.dead_letters.models import RETRIED, WAITING, DeadLetter
 from muster.domains.work.dead_letters.schemas import DeadLetterList, DeadLetterStats
@@ -104,7 +105,7 @@ class DeadLetterRepository(Repository[DeadLetter]):
 
 async def find_run(session: AsyncSession, project_id: str, reference: str) -> Run | None:
     """Return a run of a project, by its id or as the last run of the task of this id."""
-    of_task = and_(Run.kind == "task", Run.target_id == reference)
+    of_task = and_(Run.kind.in_(("task", EXTERNAL)), Run.target_id == reference)
     query = (
         select(Run)
         .where(Run.project_id == project_id, or_(Run.id == reference, of_task))

@@ -12,6 +12,7 @@ from muster.domains.work.dead_letters.errors import (
     DeadLetterRefused,
     DeadLetterRetried,
     DeadLetterTaken,
+    DeadLetterTaskGone,
 )
 from muster.domains.work.dead_letters.models import DeadLetter
 from muster.domains.work.dead_letters.schemas import (
@@ -26,6 +27,7 @@ from muster.domains.work.dead_letters.schemas import (
 )
 from muster.domains.work.dead_letters.service import DeadLetterService
 from muster.domains.work.runs import RunNotFound, RunService, mask
+from muster.domains.work.tasks import TaskAtWork, TaskNotReady, TaskService
 from muster.kernel.errors import AppError
 from muster.kernel.http import Db, Reading, Router, Writing, problems
 from muster.kernel.paging import Page, Rows
@@ -51,8 +53,8 @@ def _runs(connection: HTTPConnection, session: AsyncSession, caller: Caller) -> 
     return RunService(session, caller, state.run_parts, timeout_s=timeout_s)
 
 
-async def _retried(connection: HTTPConnection, caller: CanWrite, session: Writing) -> RunService:
-    return _runs(connection, session, caller)
+def _tasks(connection: HTTPConnection, session: AsyncSession, caller: Caller) -> TaskService:
+    return TaskService(session, caller, connection.app.state.master_key)
 
 
 async def _connection(connection: HTTPConnection) -> HTTPConnection:
@@ -61,7 +63,6 @@ async def _connection(connection: HTTPConnection) -> HTTPConnection:
 
 Reader = Annotated[DeadLetterService, Depends(_reader)]
 Writer = Annotated[DeadLetterService, Depends(_writer)]
-Runs = Annotated[RunService, Depends(_retried)]
 Connection = Annotated[HTTPConnection, Depends(_connection)]
 
 
@@ -79,7 +80,7 @@ def _shown(letter: DeadLetter) -> DeadLetterOut:
     )
 
 
-def _retry_out(letter: DeadLetter, run_id: str) -> RetryOut:
+def _retry_out(letter: DeadLetter, run_id: str | None) -> RetryOut:
     return RetryOut(
         id=letter.id,
         status=letter.status,  # pyright: ignore[reportArgumentType]
@@ -136,7 +137,8 @@ async def retry_all_dead_letters(
         try:
             async with database.write() as session:
                 letters = DeadLetterService(session, caller)
-                await letters.retry(letter_id, _runs(connection, session, caller))
+                runs = _runs(connection, session, caller)
+                await letters.retry(letter_id, runs, _tasks(connection, session, caller))
             retried += 1
         except (DeadLetterNotFound, DeadLetterRetried):
             continue  # somebody else was here meanwhile
@@ -157,11 +159,26 @@ async def get_dead_letter(letters: Reader, letter_id: str) -> DeadLetterOut:
 
 @router.post(
     "/{letter_id}/retry",
-    responses=problems(DeadLetterNotFound, DeadLetterRetried, RunNotFound, AccessDeniedByRule),
+    responses=problems(
+        DeadLetterNotFound,
+        DeadLetterRetried,
+        DeadLetterTaskGone,
+        RunNotFound,
+        TaskAtWork,
+        TaskNotReady,
+        AccessDeniedByRule,
+    ),
 )
-async def retry_dead_letter(letters: Writer, runs: Runs, letter_id: str) -> RetryOut:
-    """Start the same again as a new run: same definition, same inputs, from the beginning."""
-    return _retry_out(*await letters.retry(letter_id, runs))
+async def retry_dead_letter(
+    caller: CanWrite, session: Writing, connection: Connection, letter_id: str
+) -> RetryOut:
+    """Start the same again as a new run: same definition, same inputs, from the beginning.
+
+    A task that a worker node has failed goes back in the queue, as it is now.
+    """
+    letters = DeadLetterService(session, caller)
+    runs, tasks = _runs(connection, session, caller), _tasks(connection, session, caller)
+    return _retry_out(*await letters.retry(letter_id, runs, tasks))
 
 
 @router.delete("/{letter_id}", status_code=204, responses=problems(DeadLetterNotFound))

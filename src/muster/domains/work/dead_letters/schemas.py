@@ -95,8 +95,11 @@ class RetryOut(Out):
     id: str
     status: LetterStatus
     run_id: str
-    retry_run_id: str
-    execution_id: str
+    retry_run_id: Annotated[
+        str | None,
+        Field(description="Null for the task of a worker node: one claims it from the queue."),
+    ]
+    execution_id: Annotated[str | None, Field(description="The same as `retry_run_id`.")]
 
 
 class RetryProblem(Out):

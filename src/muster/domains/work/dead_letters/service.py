@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
-from muster.domains.work.dead_letters.burying import bury
+from muster.domains.work.dead_letters.burying import bury, can_lie
 from muster.domains.work.dead_letters.errors import (
     DeadLetterRefused,
     DeadLetterRetried,
     DeadLetterTaken,
+    DeadLetterTaskGone,
 )
 from muster.domains.work.dead_letters.events import DeadLetterRemoved, DeadLetterWasRetried
 from muster.domains.work.dead_letters.models import RETRIED, DeadLetter
@@ -21,6 +22,7 @@ from muster.domains.work.dead_letters.schemas import (
     RetryAllRequest,
 )
 from muster.domains.work.runs import RunNotFound, RunService
+from muster.domains.work.tasks import TaskNotFound, TaskService, TaskStatus
 from muster.kernel import clock
 from muster.kernel.paging import Rows
 from muster.platform import events
@@ -55,7 +57,7 @@ class DeadLetterService:
         run = await find_run(self._session, self._caller.project_id, body.run_id)
         if run is None:
             raise RunNotFound
-        if run.kind == EXTERNAL:
+        if not can_lie(run):
             raise DeadLetterRefused("Its agent runs elsewhere and must be started again there.")
         if run.parent_run_id is not None:
             raise DeadLetterRefused(f"Lay the run {run.parent_run_id} down, which started it.")
@@ -67,27 +69,41 @@ class DeadLetterService:
         letter_id = await bury(self._session, self._caller, run, reason=reason, source="manual")
         return await self._letters.get(letter_id)
 
-    async def retry(self, letter_id: str, runs: RunService) -> tuple[DeadLetter, str]:
-        """Start the same again as a new run; returns its id."""
+    async def retry(
+        self, letter_id: str, runs: RunService, tasks: TaskService
+    ) -> tuple[DeadLetter, str | None]:
+        """Start the same again as a new run; returns its id.
+
+        What a worker node did has none before a worker has claimed its task again.
+        """
+        letter = await self._letters.get(letter_id)
+        of_worker = letter.kind == EXTERNAL and letter.status != RETRIED
+        if of_worker:
+            # First the task: whoever claims it has it before its letters.
+            await self._offer_again(letter, tasks)
         letter = await self._letters.held(letter_id)
         if letter.status == RETRIED:
-            raise DeadLetterRetried(
-                f"The run {letter.retry_run_id} was started in its place; should that fail too, it "
-                "lies here by itself."
-            )
-        run = await runs.retry(letter.run_id)
+            raise DeadLetterRetried(_what_instead(letter))
+        run_id = None if of_worker else (await runs.retry(letter.run_id)).id
         await self._letters.update(
-            letter, status=RETRIED, retried_at=clock.now(), retry_run_id=run.id
+            letter, status=RETRIED, retried_at=clock.now(), retry_run_id=run_id
         )
         fact = DeadLetterWasRetried(
             dead_letter_id=letter.id,
             run_id=letter.run_id,
             name=letter.run_name,
             kind=letter.kind,
-            retry_run_id=run.id,
+            retry_run_id=run_id,
         )
         events.record(self._session, self._caller, fact)
-        return letter, run.id
+        return letter, run_id
+
+    async def _offer_again(self, letter: DeadLetter, tasks: TaskService) -> None:
+        """Put the task that a worker has failed back in the queue."""
+        try:
+            await tasks.change(letter.target["task_id"], {"status": TaskStatus.PENDING.value})
+        except TaskNotFound as error:
+            raise DeadLetterTaskGone("Make the task anew, and delete this letter.") from error
 
     async def delete(self, letter_id: str) -> None:
         """Take a dead letter away; its run stays in the history."""
@@ -97,3 +113,12 @@ class DeadLetterService:
             dead_letter_id=letter.id, run_id=letter.run_id, name=letter.run_name, kind=letter.kind
         )
         events.record(self._session, self._caller, fact)
+
+
+def _what_instead(letter: DeadLetter) -> str:
+    if letter.retry_run_id is None:
+        return "Its task is in the queue again; a worker node takes it from there."
+    return (
+        f"The run {letter.retry_run_id} was started in its place; should that fail too, it lies "
+        "here by itself."
+    )

@@ -14,7 +14,7 @@ from muster.domains.work.launching.errors import (
 )
 from muster.domains.work.launching.stored import StoredDefinitions
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
-from muster.domains.work.plans import Freezer, Shelf, Target, TargetKind
+from muster.domains.work.plans import Freezer, Shelf, Target, TargetKind, holds_workflow
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
@@ -41,7 +41,7 @@ _KINDS: dict[str, TargetKind] = {
 _OF_A_CREW = ("agents_yaml", "tasks_yaml", "crew_name", "process", "manager_llm", "model")
 """What a definition of a crew may say; what else was saved with it is for other readers."""
 _BESIDE_A_WORKFLOW = frozenset({"edges", "flow_config", "planning", "process"})
-"""What schedules keep with a workflow for other readers."""
+"""What schedules keep with a workflow for other readers; a `flow_config` may be the workflow."""
 _SHOWN = 5
 
 
@@ -146,6 +146,13 @@ def _body(
     given: dict[str, Any] = {"inputs": inputs, "run_name": name, "model": model}
     if target.definition is None:
         given[f"{target.kind}_id"] = target.reference
+    elif (
+        target.kind == "workflow"
+        and not holds_workflow(target.definition)
+        and holds_workflow(target.definition.get("flow_config"))
+    ):
+        given["workflow"] = target.definition["flow_config"]
+        given["model"] = model or target.definition.get("model")
     elif target.kind == "workflow":
         kept = target.definition.items()
         given["workflow"] = {k: v for k, v in kept if k not in _BESIDE_A_WORKFLOW}

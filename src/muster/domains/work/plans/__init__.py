@@ -14,7 +14,7 @@ from muster.domains.work.plans.freezing import Freezer, Shelf, Stored
 from muster.domains.work.plans.nodes import NodeSpec, NodeType, Retry, Variable, WorkflowSpec
 from muster.domains.work.plans.problems import PlanProblem, Severity
 from muster.domains.work.plans.scope import node_key
-from muster.domains.work.plans.starting import Launcher, Target, TargetKind
+from muster.domains.work.plans.starting import Launcher, Target, TargetKind, holds_workflow
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, Guardian, Process, TaskSpec
 from muster.domains.work.plans.work import PlanSegment
 
@@ -46,6 +46,7 @@ __all__ = [
     "compile_crew",
     "evaluate",
     "holds",
+    "holds_workflow",
     "names_of",
     "node_key",
     "render",

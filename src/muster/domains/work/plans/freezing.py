@@ -20,6 +20,7 @@ from muster.domains.work.plans.errors import PlanNotReady
 from muster.domains.work.plans.nodes import SEARCH_FILES, NodeSpec, WorkflowSpec
 from muster.domains.work.plans.tasks import CrewMember, CrewSpec, TaskSpec
 from muster.kernel.errors import AppError
+from muster.kernel.json_schema import schema_fault
 
 MOST_NESTED = 5
 """How deep crews and workflows may name each other."""
@@ -176,6 +177,8 @@ class Freezer:
             self.project_id, task.tools, task.tool_configs
         ):
             self._lacks(f"{where}.tools.{tool}", problem)
+        if task.output_schema and (fault := schema_fault(task.output_schema)):
+            self._lacks(f"{where}.output_schema", f"The task {task.key}: {fault.text}")
         judge = task.llm_guardrail.llm_model if task.llm_guardrail else None
         if judge and (problem := await self.shelf.models.problem(self.project_id, judge)):
             self._lacks(f"{where}.llm_guardrail", problem)

@@ -1,11 +1,20 @@
 """How other slices start things: what they name, and what starts it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from muster.platform.access import Caller
 
 TargetKind = Literal["agent", "task", "crew", "workflow"]
+
+
+_PARTS = ("nodes", "steps", "actions", "workflow", "workflow_definition", "definition")
+
+
+def holds_workflow(value: Any) -> bool:
+    """Tell whether a value is a workflow in some notation, as far as its fields say."""
+    given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return any(given.get(part) for part in _PARTS)
 
 
 @dataclass(frozen=True, slots=True)

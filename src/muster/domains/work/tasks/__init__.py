@@ -11,7 +11,7 @@ from muster.domains.work.tasks.errors import (
     TaskNotReady,
 )
 from muster.domains.work.tasks.following import follow_run
-from muster.domains.work.tasks.leasing import TaskLeases, return_lapsed
+from muster.domains.work.tasks.leasing import TASK_RETURNED, TaskLeases, return_lapsed
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.queue import TaskQueue
 from muster.domains.work.tasks.repository import TaskRepository, find_task
@@ -21,6 +21,7 @@ from muster.domains.work.tasks.spec import spec_of
 from muster.domains.work.tasks.statuses import TaskPriority, TaskStatus
 
 __all__ = [
+    "TASK_RETURNED",
     "Task",
     "TaskAmbiguous",
     "TaskAtWork",

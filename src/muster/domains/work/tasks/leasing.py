@@ -44,6 +44,11 @@ from muster.platform.access import Caller
 _NAME = "task leases"
 _BATCH = 200
 _LAPSED = "The lease has lapsed"
+_MOST_LAPSES = 5
+"""How many leases in a row may lapse, unless the task allows more attempts: what ends every worker
+that takes it must not go round for ever."""
+TASK_RETURNED = "task_returned"
+"""The error of a run that came to nothing while its task waits for another worker."""
 _ORDER = (Task.agent_id, Task.id)
 """Of agents the ends of runs have one after the other: in another order two could wait for each
 other."""
@@ -97,7 +102,7 @@ class TaskLeases:
         task = await self.held(task_id)
         moment = clock.now()
         if _has_lapsed(task, moment):
-            await self._return(task, _LAPSED)
+            await self._lapse(task)
         begun = None
         if task.lease_until is None or task.worker_id != worker_id:
             agent = await self._agent_for(task, names)
@@ -167,8 +172,26 @@ class TaskLeases:
         task = await self.held(task_id)
         lapsed = _has_lapsed(task, clock.now())
         if lapsed:
-            await self._return(task, _LAPSED)
+            await self._lapse(task)
         return lapsed
+
+    async def _lapse(self, task: Task) -> None:
+        """Put back a task whose lease has lapsed; after too many in a row it has failed."""
+        allowed = max(_MOST_LAPSES, 1 + int(task.spec.get("retry_on_fail") or 0))
+        lapses = 1 + await self._tasks.lapses(task, _LAPSED, allowed)
+        if task.last_run_id is None or lapses < allowed:
+            await self._return(task, _LAPSED)
+            return
+        reason = f"{_LAPSED} {lapses} times in a row"
+        error = {"code": "lease_lapsed", "message": reason}
+        await end_external(
+            self._session,
+            self._caller,
+            task.last_run_id,
+            RunAction.FAIL,
+            reason=reason,
+            error=error,
+        )
 
     async def _return(self, task: Task, reason: str) -> None:
         """Let a task be pending as before; who had it is no concern of whoever takes it next."""
@@ -178,7 +201,7 @@ class TaskLeases:
         task.worker_id, task.lease_s, task.lease_until, task.last_run_id = None, None, None, None
         await self._session.flush()
         if run_id is not None:
-            error = {"code": "task_returned", "message": reason}
+            error = {"code": TASK_RETURNED, "message": reason}
             await end_external(
                 self._session, self._caller, run_id, RunAction.FAIL, reason=reason, error=error
             )

@@ -12,6 +12,7 @@ from muster.domains.catalogue.agents import find_agent as find_catalogue_agent
 from muster.domains.work.plans import ExpressionInvalid, TaskSpec, names_of
 from muster.domains.work.tasks.models import Task
 from muster.domains.work.tasks.spelling import SCHEMA_NAMES
+from muster.kernel.json_schema import schema_fault
 
 
 class ToolChecks(Protocol):
@@ -79,6 +80,7 @@ async def configuration_status(
         *of_tools,
         *await _of_context(session, task, spec.context),
         *_of_expressions(spec),
+        *_of_schema(spec),
     ]
     return TaskConfigurationStatus(
         is_ready=not problems, problems=problems, warnings=_warnings(task)
@@ -129,6 +131,13 @@ def _of_expressions(spec: TaskSpec) -> list[TaskProblem]:
             text = "A guardrail is a condition on `output`, which this one does not look at."
             problems.append(TaskProblem(field=field, message=text))
     return problems
+
+
+def _of_schema(spec: TaskSpec) -> list[TaskProblem]:
+    fault = schema_fault(spec.output_schema) if spec.output_schema else None
+    if fault is None:
+        return []
+    return [TaskProblem(field=f"output_schema.{fault.path}".rstrip("."), message=fault.advice)]
 
 
 def _warnings(task: Task) -> list[TaskProblem]:

@@ -1,6 +1,7 @@
 """Queries on tasks."""
 
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
@@ -90,6 +91,18 @@ class TaskRepository(Repository[Task]):
         statement = select(Run).where(Run.project_id == self.project_id, Run.target_id == task.id)
         sort = (Run.created_at, True)
         return await paginate(self.session, statement, params, sort=sort, tiebreak=Run.id)
+
+    async def lapses(self, task: Task, reason: str, most: int) -> int:
+        """Count the last runs of a task, before the present one, that ended for this reason."""
+        before = (
+            select(Run.status_reason)
+            .where(Run.project_id == self.project_id, Run.target_id == task.id)
+            .where(Run.id != task.last_run_id)
+            .order_by(Run.created_at.desc(), Run.id.desc())
+            .limit(most)
+        )
+        reasons = (await self.session.scalars(before)).all()
+        return sum(1 for _ in takewhile(lambda found: found == reason, reasons))
 
     async def agents(self, ids: Collection[str]) -> dict[str, Agent]:
         """Return agents of the project by id, deleted ones not among them."""

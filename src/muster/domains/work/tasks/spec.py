@@ -62,7 +62,9 @@ class TaskDefinition(TaskSpec):
     callback_config: Annotated[
         dict[str, Any] | None, Field(description="Kept and given back; its secrets are not.")
     ] = None
-    converter_cls: Annotated[str | None, Field(max_length=255)] = None
+    converter_cls: Annotated[
+        str | None, Field(max_length=255, description="Kept and given back.")
+    ] = None
     config: Annotated[
         dict[str, Any], Field(description="Settings as the crews family groups them.")
     ] = {}  # noqa: RUF012

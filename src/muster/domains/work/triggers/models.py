@@ -55,7 +55,8 @@ class Firing(ProjectRecord):
 
     `due_key` names what it was fired by, so that whoever comes second inserts nothing. The run's id
     is chosen here: whoever launches it again after a crash launches the same run. A pending firing
-    is in the hands of the process that counted `attempts` up, until `launch_at`.
+    is in the hands of the process that counted `attempts` up, from `fired_at` until `launch_at`, or
+    until a process has died that lived then; one without `fired_at` waits.
     """
 
     __tablename__ = "trigger_firings"

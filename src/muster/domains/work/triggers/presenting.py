@@ -57,7 +57,8 @@ def present_firing(firing: Firing, run_status: str | None) -> FiringOut:
     values: dict[str, Any] = {
         name: getattr(firing, name) for name in FiringOut.model_fields if name != "run_status"
     }
-    values["run_id"] = firing.run_id if firing.status == STARTED else None
+    if firing.status != STARTED:
+        values |= {"run_id": None, "fired_at": None}
     values["inputs"] = mask(firing.inputs)
     return FiringOut(**values, run_status=run_status)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import MISSING, AliasChoices, Field
 
+from muster.domains.work.plans import holds_workflow
 from muster.domains.work.runs import mask
 from muster.domains.work.triggers.configuring import refused
 from muster.domains.work.triggers.models import Trigger
@@ -41,6 +42,21 @@ Yaml = Annotated[
     dict[str, Any] | list[Any] | Annotated[str, Field(max_length=500_000)],
     Field(description="YAML or JSON text, or objects."),
 ]
+Edges = Annotated[
+    list[dict[str, Any]],
+    Field(
+        description="Kept and given back for pictures; what follows what is said by the nodes, in "
+        "`next` or `depends_on`."
+    ),
+]
+FlowConfig = Annotated[
+    dict[str, Any],
+    Field(
+        description="What is run: a workflow in any notation, as `POST /executions` takes it. One "
+        "that holds none is kept and given back."
+    ),
+]
+Planning = Annotated[bool, Field(description="Kept and given back; runs do not need it.")]
 _CRON = AliasChoices("cron_expression", "cron")
 _CREW = AliasChoices("crew_id", "crew")
 _FLOW = AliasChoices("flow_id", "workflow_id")
@@ -74,11 +90,11 @@ class ScheduleCreate(In):
     agents_yaml: Yaml | None = None
     tasks_yaml: Yaml | None = None
     nodes: list[dict[str, Any]] | None = None
-    edges: list[dict[str, Any]] | None = None
-    flow_config: dict[str, Any] | None = None
+    edges: Edges | None = None
+    flow_config: FlowConfig | None = None
     process: Annotated[str | None, Field(max_length=40)] = None
     model: Annotated[str | None, Field(max_length=255)] = None
-    planning: bool | None = None
+    planning: Planning | None = None
     inputs: Annotated[
         dict[str, Any] | None, Field(description="Handed to each run; texts may be templates.")
     ] = None
@@ -102,11 +118,11 @@ class ScheduleUpdate(In):
     agents_yaml: Yaml | MISSING | None = MISSING
     tasks_yaml: Yaml | MISSING | None = MISSING
     nodes: list[dict[str, Any]] | MISSING | None = MISSING
-    edges: list[dict[str, Any]] | MISSING | None = MISSING
-    flow_config: dict[str, Any] | MISSING | None = MISSING
+    edges: Edges | MISSING | None = MISSING
+    flow_config: FlowConfig | MISSING | None = MISSING
     process: Annotated[str, Field(max_length=40)] | MISSING | None = MISSING
     model: Annotated[str, Field(max_length=255)] | MISSING | None = MISSING
-    planning: bool | MISSING | None = MISSING
+    planning: Planning | MISSING | None = MISSING
     inputs: dict[str, Any] | MISSING | None = MISSING
     enabled: bool | MISSING = MISSING
     is_active: bool | MISSING = MISSING
@@ -192,7 +208,7 @@ _ACTION = ("crew_id", "flow_id", "agent_id", "execution_type", "inputs", *_PLACE
 def _said(before: Trigger, given: dict[str, Any]) -> dict[str, Any]:
     """Return what a schedule says now, as far as another target does not replace it."""
     said: dict[str, Any] = {"inputs": before.inputs}
-    targets = ("crew_id", "flow_id", "agent_id", "agents_yaml", "tasks_yaml", "nodes", "edges")
+    targets = ("crew_id", "flow_id", "agent_id", "agents_yaml", "tasks_yaml", *_OF_FLOWS)
     if any(given.get(name) is not None for name in ("crew_id", "flow_id", "agent_id")):
         return said
     if before.definition is not None:
@@ -202,6 +218,7 @@ def _said(before: Trigger, given: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+_OF_FLOWS = ("nodes", "edges", "flow_config")
 _FIELD = {"crew": "crew_id", "workflow": "flow_id", "agent": "agent_id", "task": "task_id"}
 
 
@@ -219,12 +236,13 @@ def _action(said: dict[str, Any]) -> TriggerAction:
         return TriggerAction(type=kind, **named, inputs=said.get("inputs"))
     if {"agents_yaml", "tasks_yaml"} <= places.keys():
         kind = "crew"
-    elif "nodes" in places:
+    elif "nodes" in places or holds_workflow(places.get("flow_config")):
         kind = "workflow"
     else:
         raise refused(
             "crew_id",
-            "Say what is run: crew_id, flow_id, agent_id, agents_yaml with tasks_yaml, or nodes",
+            "Say what is run: crew_id, flow_id, agent_id, agents_yaml with tasks_yaml, nodes, or a "
+            "workflow in flow_config",
         )
     return TriggerAction(type=kind, definition=places, inputs=said.get("inputs"))
 

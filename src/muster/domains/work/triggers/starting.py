@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +21,7 @@ from muster.domains.work.triggers.models import (
     Firing,
     Trigger,
 )
+from muster.engine import Executor
 from muster.kernel.db import Database
 from muster.kernel.errors import AppError, TooManyRequests
 from muster.kernel.logging import get_logger
@@ -98,18 +99,24 @@ class Starter:
         return found
 
     def _due(self) -> Any:
+        # One of the processes that lived when it was taken up has died since. Should it be another
+        # one that has it, the same run is launched twice, and is made once.
+        died = exists().where(
+            Executor.started_at <= Firing.fired_at, Executor.stopped_at >= Firing.fired_at
+        )
         return (
             select(Firing.id)
-            .where(Firing.status == PENDING, Firing.launch_at <= self._now())
+            .where(Firing.status == PENDING, or_(Firing.launch_at <= self._now(), died))
             .order_by(Firing.launch_at, Firing.id)
         )
 
     async def _take(self, session: AsyncSession) -> Sequence[Firing]:
+        now = self._now()
         due = self._due().limit(_BATCH).with_for_update(skip_locked=True).cte("due")
         statement = (
             update(Firing)
             .where(Firing.id.in_(select(due.c.id)), Firing.status == PENDING)
-            .values(launch_at=self._now() + _LEASE, attempts=Firing.attempts + 1)
+            .values(launch_at=now + _LEASE, fired_at=now, attempts=Firing.attempts + 1)
             .returning(Firing)
             .execution_options(synchronize_session=False, populate_existing=True)
         )

@@ -14,6 +14,7 @@ from muster.domains.work.workflows.notations.chaining import targets_of
 from muster.domains.work.workflows.reaching import circles, descendants, reached, successors
 from muster.domains.work.workflows.unknown import unknown_fields
 from muster.domains.work.workflows.variables import half_templates, readings_of, undefined
+from muster.kernel.json_schema import schema_fault
 from muster.kernel.nearest import nearest
 
 _TYPES: tuple[str, ...] = get_args(NodeType)
@@ -66,6 +67,7 @@ class _Validation:
             yield from self._kind(path, node)
             yield from self._targets(path, node)
             yield from self._references(path, node)
+            yield from self._schemas(path, node)
             for fault in half_templates(index, node):
                 yield PlanProblem(f"{path}.{fault.path}", fault.message)
             if node.type == "parallel":
@@ -114,6 +116,18 @@ class _Validation:
             text = reason or f"There is no {kind} {_shown(reference)} in the project."
             near = nearest(reference, [name for name in names or () if name != reference])
             yield PlanProblem(path, text, suggestion=near)
+
+    def _schemas(self, path: str, node: NodeSpec) -> Iterator[PlanProblem]:
+        task = None if isinstance(node.task, str) else node.task
+        given = {
+            "output_schema": node.output_schema,
+            "task.output_schema": task and task.output_schema,
+        }
+        for where, schema in given.items():
+            fault = schema_fault(schema) if schema else None
+            if fault is not None:
+                place = f"{path}.{where}.{fault.path}".rstrip(".")
+                yield PlanProblem(place, fault.message, suggestion=fault.suggestion)
 
     def _model(self) -> Iterator[PlanProblem]:
         """Look at the model of the workflow, which is for nodes that name none."""

@@ -128,7 +128,7 @@ class CustomKind(HttpKind):
     def read(self, configuration: Mapping[str, Any]) -> http.HttpToolConfiguration:
         parsed = http.from_custom(with_auth(configuration))
         if parsed.input_schema is not None:
-            validate_schema(parsed.input_schema)
+            validate_schema(parsed.input_schema, "configuration.parameters")
         return parsed
 
 
