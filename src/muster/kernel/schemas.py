@@ -1,6 +1,6 @@
 """Base classes for request and response bodies.
 
-Their validators are built when they are first used (`defer_build`): a start needs hardly any of them.
+Their validators are built when they are first used (`defer_build`): a start needs hardly any.
 """
 
 from datetime import datetime

@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
@@ -80,8 +78,10 @@ async def bury(
         "updated_at": now,
     }
     fixed = {"id": new_id(), "project_id": run.project_id, "run_id": run.id, "created_at": now}
-    dialect = session.get_bind().dialect.name
-    insert = insert_postgresql if dialect == "postgresql" else insert_sqlite
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
     statement = (
         insert(DeadLetter)
         .values(**fixed, **context)
