@@ -361,10 +361,10 @@ async def test_nobody_but_an_agent_remembers(muster: Muster, people: People) -> 
 
 
 async def test_a_process_offers_what_it_can_carry_out(muster: Muster, people: People) -> None:
-    without = ToolCatalogue(replace(muster.tools.services, acts={}))
+    without = ToolCatalogue(replace(muster.tools.services, acts=dict))
     offered = {tool.name for tool in await muster.tools.all(people.project_id)}
     lacking = offered - {tool.name for tool in await without.all(people.project_id)}
-    assert lacking == set(muster.tools.services.acts)
+    assert lacking == set(muster.tools.services.acts())
     assert {"remember", "recall"} < lacking
     ((tool, problem),) = await without.problems(people.project_id, ["recall"], {})
     assert tool == "recall"

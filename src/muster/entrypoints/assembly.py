@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -13,13 +14,10 @@ from muster.domains.catalogue.models import (
     ModelCatalogue,
     providers_from_environment,
 )
-from muster.domains.catalogue.tools import ToolCatalogue, ToolServices
+from muster.domains.catalogue.tools import Call, ToolCatalogue, ToolServices
 from muster.domains.control.actions import SOURCE_KIND, ActionDelivery, IncidentWatcher
 from muster.domains.control.incidents import HEARD_BY
 from muster.domains.control.policies import policies_named
-from muster.domains.dialogue.collaboration import collaboration_acts
-from muster.domains.dialogue.mailbox import mailbox_acts
-from muster.domains.dialogue.reviews import review_acts
 from muster.domains.insight.reports import JOB_KIND, ReportDispatcher, ReportMaker
 from muster.domains.work.dead_letters import bury_failed
 from muster.domains.work.launching import follow_task, tasks_of
@@ -131,13 +129,21 @@ class Muster:
             searxng_url=tools.searxng_url,
             default_timeout_s=tools.timeout_s,
             mcp_stdio=tools.mcp_stdio == "admins",
-            acts={
-                **memory_acts(self.database),
-                **mailbox_acts(self.database),
-                **collaboration_acts(self.database),
-                **review_acts(self.database),
-            },
+            acts=cache(self._acts),
         )
+
+    def _acts(self) -> dict[str, Call]:
+        # No start is to wait for these slices.
+        from muster.domains.dialogue.collaboration import collaboration_acts
+        from muster.domains.dialogue.mailbox import mailbox_acts
+        from muster.domains.dialogue.reviews import review_acts
+
+        return {
+            **memory_acts(self.database),
+            **mailbox_acts(self.database),
+            **collaboration_acts(self.database),
+            **review_acts(self.database),
+        }
 
     def _make_app(self) -> App:
         app = bare_app(docs=self.settings.docs_enabled, cors_origins=self.settings.cors_origins)

@@ -14,7 +14,6 @@ from muster.kernel.db import Database
 from muster.kernel.errors import AppError
 from muster.platform.audit.models import AuditCheckpoint, AuditKey
 from muster.platform.audit.notes import PublicKey
-from muster.platform.audit.schemas import CheckpointOut
 from muster.platform.audit.service import AuditLog, newest_checkpoint
 from muster.platform.audit.verifying import verify_log
 
@@ -57,6 +56,9 @@ def report_parts(
 
 
 async def _facts(database: Database, row: AuditCheckpoint) -> CheckpointFacts:
+    # Reports are rare: no start is to wait for what only they need.
+    from muster.platform.audit.schemas import CheckpointOut
+
     async with database.read() as session:
         key = await session.get_one(AuditKey, row.key_id)
     shown = CheckpointOut.of(row, key.name)

@@ -28,7 +28,6 @@ from muster.domains.work.journal import PLAN_KINDS, JournalReader, JournalWriter
 from muster.domains.work.launching import Launcher
 from muster.domains.work.logs import Intake
 from muster.domains.work.oversight import JournalHistory, PolicyEndings, PolicyObserver
-from muster.domains.work.plans import PlanSegment
 from muster.domains.work.runs import (
     JOB_KIND,
     AgentSegment,
@@ -146,8 +145,6 @@ class Running:
             engine=self.engine or Detached(),
             workspaces=settings.data_dir / "workspaces",
         )
-        self.parts.kinds["agent"] = AgentSegment
-        self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         self.launcher = Launcher(self.parts, timeout_s=settings.runs.timeout_s)
         self.approval_decided = Wakes(self.parts, master_key)
         observer = PolicyObserver(database, policies, memories)
@@ -168,6 +165,11 @@ class Running:
         """Begin to work; the stack ends it."""
         if self.engine is None:
             return
+        # No request needs it before a run does.
+        from muster.domains.work.plans import PlanSegment
+
+        self.parts.kinds["agent"] = AgentSegment
+        self.parts.kinds.update(dict.fromkeys(PLAN_KINDS, PlanSegment))
         executor = RunExecutor(self.parts)
         self.engine.register(JOB_KIND, executor.handle, lost=executor.lost)
         await self.engine.start()

@@ -20,7 +20,6 @@ from muster.entrypoints.cli.local import Installation, at_work, show_first_passw
 from muster.entrypoints.cli.schema import bring_up_to_date, require_current
 from muster.entrypoints.cli.screen import counted
 from muster.entrypoints.cli.terminal import OUT, Refusal, say
-from muster.entrypoints.example import Example
 from muster.kernel.logging import configure_logging, get_logger
 from muster.kernel.settings import Settings
 from muster.platform.identity import ensure_superadmin
@@ -235,6 +234,9 @@ def address_of(settings: Settings) -> str:
 
 
 async def _show_example(muster: Muster, password: str | None) -> None:
+    # It brings along what commands do with runs and plans.
+    from muster.entrypoints.example import Example
+
     try:
         await Example(Installation(muster), address_of(muster.settings), password).show()
     except Exception:

@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from weakref import WeakSet
@@ -43,9 +43,14 @@ _RESERVED_OPTIONS = frozenset(
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
+def _verifying() -> ssl.SSLContext:
+    """Return the verification of certificates by what the environment names."""
+    return _read_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
 @cache
-def _verifying(*_: str | None) -> ssl.SSLContext:
-    """Return the verification of certificates by what the environment names; to read it is slow."""
+def _read_certificates(*_: str | None) -> ssl.SSLContext:
+    """Read them once: it takes as long as a hundred requests, and a start does not need them."""
     return httpx2.create_ssl_context()
 
 
@@ -79,11 +84,12 @@ class Egress:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._connect_timeout_s = connect_timeout_s
-        self._ssl_context = ssl_context or _verifying(
-            os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-        )
+        self._ssl_context = ssl_context
         self._clients: WeakSet[httpx2.AsyncClient] = WeakSet()
-        self._client = self.client()
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        return self.client()
 
     async def request(
         self,
@@ -221,7 +227,7 @@ class Egress:
             max_bytes = math.inf if trusted else self._max_bytes
         transport = GuardedTransport(
             None if trusted else self._guard,
-            ssl_context=self._ssl_context,
+            ssl_context=self._ssl_context or _verifying(),
             max_bytes=max_bytes,
             total_s=math.inf if total_timeout_s is None else total_timeout_s,
             secret_headers=secret_headers,

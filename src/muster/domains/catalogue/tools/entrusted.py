@@ -16,7 +16,7 @@ def _by(name: str) -> Perform:
     async def perform(
         arguments: dict[str, Any], context: ToolContext, services: ToolServices
     ) -> ToolOutcome:
-        return await services.acts[name](arguments, context)
+        return await services.acts()[name](arguments, context)
 
     return perform
 

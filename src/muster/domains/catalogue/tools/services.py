@@ -22,8 +22,8 @@ class ToolServices:
 
     `documents` holds a folder of files per project, which tools read and never write.
     `mcp_stdio` tells whether MCP servers may be started as commands. Each tool of kind python that
-    runs holds one of `python_slots`. `acts` are the built-in tools that other slices carry out, by
-    name; those that are not there are not offered.
+    runs holds one of `python_slots`. `acts` returns the built-in tools that other slices carry
+    out, by name; those that are not there are not offered.
     """
 
     database: Database
@@ -35,7 +35,7 @@ class ToolServices:
     searxng_url: str | None
     default_timeout_s: float
     mcp_stdio: bool = False
-    acts: Mapping[str, Call] = field(default_factory=dict[str, Call])
+    acts: Callable[[], Mapping[str, Call]] = dict[str, Call]
     python_slots: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_PYTHON_PROCESSES)
     )

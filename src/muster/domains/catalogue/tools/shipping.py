@@ -40,7 +40,7 @@ class Builtin:
 
     def offered_by(self, services: ToolServices) -> bool:
         """Tell whether a process with these services can carry the tool out."""
-        return not self.entrusted or self.name in services.acts
+        return not self.entrusted or self.name in services.acts()
 
 
 def object_of(required: tuple[str, ...] = (), **properties: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,34 @@ The audit log is at hand in a process only once, so that this is put together wi
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from muster.domains.insight.reports.document import CheckpointFacts, EventCheck
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventCheck:
+    """The outcome of recomputing the project's log of events."""
+
+    valid: bool
+    events: int
+    checkpoints: int
+    head_seq: int
+    head_hash: str
+    first_bad_seq: int | None
+    problem: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFacts:
+    """A signed state of the log of events; `note` is what was signed, with the signature."""
+
+    origin: str
+    size: int
+    root: str
+    key_id: str
+    public_key: str
+    note: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

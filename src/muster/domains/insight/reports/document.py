@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
+from muster.domains.insight.reports.checks import CheckpointFacts, EventCheck
 from muster.kernel import clock
 
 FORMAT_VERSION = "1.0"
@@ -286,20 +287,6 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventCheck:
-    """The outcome of recomputing the project's log of events."""
-
-    valid: bool
-    events: int
-    checkpoints: int
-    head_seq: int
-    head_hash: str
-    first_bad_seq: int | None
-    problem: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidRun:
     """A run whose steps are not as they were recorded."""
 
@@ -307,19 +294,6 @@ class InvalidRun:
     name: str
     first_bad_seq: int | None
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointFacts:
-    """A signed state of the log of events; `note` is what was signed, with the signature."""
-
-    origin: str
-    size: int
-    root: str
-    key_id: str
-    public_key: str
-    note: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,15 @@ depend on how often it began. Only the newest invocation can write.
 
 import asyncio
 import time
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import select
 
-from muster.domains.insight.reports.document import Document
 from muster.domains.insight.reports.events import ReportCompleted, ReportFailed
 from muster.domains.insight.reports.models import Report
 from muster.domains.insight.reports.parts import ReportParts
-from muster.domains.insight.reports.rendering import render
 from muster.domains.insight.reports.repository import advance, take_up
 from muster.engine import JobContext, Stop
 from muster.kernel import clock
@@ -90,6 +89,7 @@ class ReportMaker:
     async def _make(self, report: Report) -> None:
         # Reports are rare: no start of a process is to wait for what only they need.
         from muster.domains.insight.reports.gathering.gather import gather
+        from muster.domains.insight.reports.rendering import render
 
         progress = _Progress(self._parts, report)
         parts = self._parts
@@ -99,11 +99,11 @@ class ReportMaker:
         await progress("storing", 0)
         digest = sha256(data).hexdigest()
         await parts.files.put(digest, data)
-        if not await self._complete(report, document, digest, len(data)):
+        if not await self._complete(report, document.cover.as_of, digest, len(data)):
             await parts.files.delete(digest)
             raise Superseded
 
-    async def _complete(self, report: Report, document: Document, digest: str, size: int) -> bool:
+    async def _complete(self, report: Report, as_of: datetime, digest: str, size: int) -> bool:
         async with self._parts.database.write() as session:
             completed = await advance(
                 session,
@@ -111,7 +111,7 @@ class ReportMaker:
                 status="completed",
                 phase="done",
                 progress=100,
-                as_of=document.cover.as_of,
+                as_of=as_of,
                 completed_at=clock.now(),
                 sha256=digest,
                 size=size,

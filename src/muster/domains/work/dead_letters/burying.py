@@ -5,8 +5,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
@@ -14,7 +12,6 @@ from muster.domains.work.dead_letters.events import DeadLetterAdded, DeadLetterW
 from muster.domains.work.dead_letters.models import RETRIED, WAITING, DeadLetter
 from muster.domains.work.journal import Run, RunStatus, Step
 from muster.domains.work.runs import RunMove
-from muster.domains.work.tasks import TASK_RETURNED
 from muster.kernel import clock
 from muster.kernel.ids import new_id
 from muster.platform import events
@@ -29,9 +26,12 @@ async def bury_failed(session: AsyncSession, _: Caller, move: RunMove) -> None:
     """Go along with the moves of a run: lay it down when it fails, raise it up when it recovers."""
     run = move.run
     # What another run started is that one's to judge; what runs elsewhere starts again there.
-    if run.parent_run_id or not can_lie(run):
+    if run.parent_run_id or not can_start_again(run):
         return
     if move.status == RunStatus.FAILED:
+        # No start is to wait for the tasks.
+        from muster.domains.work.tasks import TASK_RETURNED
+
         if (move.error or {}).get("code") == TASK_RETURNED:
             return  # the task waits for another worker
         ended = await session.get_one(Run, run.id, populate_existing=True)
@@ -42,7 +42,7 @@ async def bury_failed(session: AsyncSession, _: Caller, move: RunMove) -> None:
         await _raise_up(session, run, DeadLetter.run_id.in_(_of_task(run)))
 
 
-def can_lie(run: Run) -> bool:
+def can_start_again(run: Run) -> bool:
     """Tell whether a run can be started again from here; what agents elsewhere do cannot.
 
     What a worker node does can: its task goes back in the queue.
@@ -89,8 +89,10 @@ async def bury(
         "updated_at": now,
     }
     fixed = {"id": new_id(), "project_id": run.project_id, "run_id": run.id, "created_at": now}
-    dialect = session.get_bind().dialect.name
-    insert = insert_postgresql if dialect == "postgresql" else insert_sqlite
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
     statement = (
         insert(DeadLetter)
         .values(**fixed, **context)

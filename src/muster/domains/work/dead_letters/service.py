@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
-from muster.domains.work.dead_letters.burying import bury, can_lie
+from muster.domains.work.dead_letters.burying import bury, can_start_again
 from muster.domains.work.dead_letters.errors import (
     DeadLetterRefused,
     DeadLetterRetried,
@@ -57,7 +57,7 @@ class DeadLetterService:
         run = await find_run(self._session, self._caller.project_id, body.run_id)
         if run is None:
             raise RunNotFound
-        if not can_lie(run):
+        if not can_start_again(run):
             raise DeadLetterRefused("Its agent runs elsewhere and must be started again there.")
         if run.parent_run_id is not None:
             raise DeadLetterRefused(f"Lay the run {run.parent_run_id} down, which started it.")

@@ -2,6 +2,6 @@
 
 from muster.domains.work.launching.following import follow_task
 from muster.domains.work.launching.launcher import Launcher
-from muster.domains.work.launching.stored import tasks_of
+from muster.domains.work.launching.stored_tasks import tasks_of
 
 __all__ = ["Launcher", "follow_task", "tasks_of"]

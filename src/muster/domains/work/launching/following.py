@@ -4,7 +4,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents import EXTERNAL
 from muster.domains.work.runs import RunMove
-from muster.domains.work.tasks import follow_run
 from muster.platform.access import Caller
 
 
@@ -13,6 +12,9 @@ async def follow_task(session: AsyncSession, caller: Caller, move: RunMove) -> N
     run = move.run
     # What runs elsewhere and has a target is a task that a worker node does.
     if run.kind in {"task", EXTERNAL} and run.target_id is not None:
+        # No start is to wait for the tasks.
+        from muster.domains.work.tasks import follow_run
+
         await follow_run(
             session, caller, run.target_id, run.id, move.status, move.result, move.error
         )

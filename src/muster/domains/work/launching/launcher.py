@@ -1,35 +1,31 @@
 """Starting runs of anything: what is named is found, frozen, and given to the engine."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
-from muster.domains.work.crews import read_definitions
 from muster.domains.work.journal import Run
 from muster.domains.work.launching.errors import (
     TargetAmbiguous,
     TargetInvalid,
     TargetMistyped,
 )
-from muster.domains.work.launching.stored import StoredDefinitions
-from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
-from muster.domains.work.plans import Freezer, Shelf, Target, TargetKind, holds_workflow
 from muster.domains.work.runs import (
     ExecutionCreate,
     Frozen,
     RunParts,
     RunService,
-    RunTargetMissing,
     frozen_agent,
 )
-from muster.domains.work.tasks import find_task, spec_of
-from muster.domains.work.workflows import read_workflow
 from muster.kernel.db import is_unique_violation
 from muster.kernel.errors import FieldError
 from muster.platform.access import Caller
 
-_KINDS: dict[str, TargetKind] = {
+if TYPE_CHECKING:
+    from muster.domains.work.plans import Target, TargetKind
+
+_KINDS: "dict[str, TargetKind]" = {
     "agent_id": "agent",
     "task_id": "task",
     "crew_id": "crew",
@@ -55,13 +51,6 @@ class Launcher:
 
     def __init__(self, parts: RunParts, *, timeout_s: int) -> None:
         self._parts, self._timeout_s = parts, timeout_s
-        self._stored = StoredDefinitions(parts)
-        self._shelf = Shelf(
-            reading=parts.database.read,
-            models=parts.models,
-            tools=parts.tools,
-            stored=self._stored,
-        )
 
     async def freeze(self, project_id: str, body: ExecutionCreate) -> Frozen:
         """Return what the body names as it is now; what it lacks is told all at once."""
@@ -69,39 +58,15 @@ class Launcher:
         if body.agent_id:
             async with self._parts.database.read() as session:
                 return await frozen_agent(session, project_id, self._parts, body)
-        freezer = Freezer(self._shelf, project_id, body.model)
-        if body.task_id:
-            async with self._parts.database.read() as session:
-                task = await find_task(session, project_id, body.task_id)
-            body = body.model_copy(update={"inputs": {**task.inputs, **body.inputs}})
-            return _frozen("task", task.id, await freezer.task(spec_of(task)), body)
-        if body.crew_id:
-            crew_id, crew = await self._stored.crew(project_id, body.crew_id, body.model)
-            return _frozen("crew", crew_id, await freezer.crew(crew), body)
-        if body.workflow_id:
-            workflow_id, workflow = await self._stored.workflow(project_id, body.workflow_id)
-            return _frozen("workflow", workflow_id, await freezer.workflow(workflow), body)
-        if body.workflow is not None:
-            read = read_workflow(body.workflow)
-            await require_sound_workflow(read.spec.name, read)
-            return _frozen("workflow", None, await freezer.workflow(read.spec), body)
-        if body.tasks_yaml is None:
-            raise RunTargetMissing
-        crew = read_definitions(
-            body.agents_yaml,
-            body.tasks_yaml,
-            name=body.crew_name or "Crew",
-            process=body.process,
-            model=body.model,
-            manager_llm=body.manager_llm,
-        )
-        await require_sound_crew(self._parts, project_id, crew)
-        return _frozen("crew", None, await freezer.crew(crew), body)
+        # Tasks, crews and workflows: no start is to wait for them, and most runs are of agents.
+        from muster.domains.work.launching.freezing import freeze_plan
+
+        return await freeze_plan(self._parts, project_id, body)
 
     async def launch(
         self,
         caller: Caller,
-        target: Target,
+        target: "Target",
         inputs: dict[str, Any],
         *,
         run_id: str,
@@ -141,21 +106,13 @@ def _require_one_target(body: ExecutionCreate) -> None:
 
 
 def _body(
-    target: Target, inputs: dict[str, Any], name: str | None, model: str | None
+    target: "Target", inputs: dict[str, Any], name: str | None, model: str | None
 ) -> ExecutionCreate:
     given: dict[str, Any] = {"inputs": inputs, "run_name": name, "model": model}
     if target.definition is None:
         given[f"{target.kind}_id"] = target.reference
-    elif (
-        target.kind == "workflow"
-        and not holds_workflow(target.definition)
-        and holds_workflow(target.definition.get("flow_config"))
-    ):
-        given["workflow"] = target.definition["flow_config"]
-        given["model"] = model or target.definition.get("model")
     elif target.kind == "workflow":
-        kept = target.definition.items()
-        given["workflow"] = {k: v for k, v in kept if k not in _BESIDE_A_WORKFLOW}
+        given |= _workflow_of(target.definition, model)
     else:
         given |= {name: target.definition[name] for name in _OF_A_CREW if name in target.definition}
     try:
@@ -168,20 +125,11 @@ def _body(
         raise TargetInvalid(text, errors=found) from error
 
 
-def _frozen(
-    kind: str, target_id: str | None, snapshot: dict[str, Any], body: ExecutionCreate
-) -> Frozen:
-    agents = {
-        frozen["agent_id"]
-        for frozen in [*snapshot["agents"].values(), snapshot.get("manager")]
-        if frozen and frozen["agent_id"]
-    }
-    return Frozen(
-        kind=kind,
-        name=snapshot["agent"]["name"],
-        snapshot=snapshot,
-        inputs=body.inputs,
-        target_id=target_id,
-        agent_id=None,
-        agent_ids=frozenset(agents),
-    )
+def _workflow_of(definition: dict[str, Any], model: str | None) -> dict[str, Any]:
+    # No start is to wait for plans.
+    from muster.domains.work.plans import holds_workflow
+
+    config = definition.get("flow_config")
+    if holds_workflow(config) and not holds_workflow(definition):
+        return {"workflow": config, "model": model or definition.get("model")}
+    return {"workflow": {k: v for k, v in definition.items() if k not in _BESIDE_A_WORKFLOW}}

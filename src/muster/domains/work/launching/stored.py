@@ -1,10 +1,7 @@
 """Finding stored tasks, crews and workflows for plans that name them; only sound ones are used."""
 
-from collections.abc import Mapping, Sequence
-
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from muster.domains.work import crews, tasks, workflows
+from muster.domains.work.launching.stored_tasks import tasks_of
 from muster.domains.work.launching.strictness import require_sound_crew, require_sound_workflow
 from muster.domains.work.plans import CrewSpec, TaskSpec, WorkflowSpec
 from muster.domains.work.runs import RunParts
@@ -39,11 +36,3 @@ class StoredDefinitions:
             workflow = await workflows.find_workflow(session, project_id, reference)
         await require_sound_workflow(workflow.name, workflows.read_stored(workflow))
         return workflow.id, workflows.spec_of(workflow)
-
-
-async def tasks_of(
-    session: AsyncSession, project_id: str, ids: Sequence[str]
-) -> Mapping[str, TaskSpec]:
-    """Return stored tasks by their ids; those that are not there are left out."""
-    repository = tasks.TaskRepository(session, project_id)
-    return {task.id: tasks.spec_of(task) for task in await repository.by_ids(ids)}
