@@ -23,6 +23,12 @@ from tests.work.driving import make_agent, spans, start, until
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def only_own_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the platform itself from looking between what a test prepares and its own look."""
+    monkeypatch.setattr("muster.domains.work.runs.dispatch._LOOK_EVERY_S", 3600.0)
+
+
 @pytest.fixture
 async def agent(people: People, scripted: ScriptedServer) -> dict[str, Any]:
     scripted.script = Script(select="turn", replies=[Reply(text="done")])
@@ -100,14 +106,16 @@ async def test_a_run_that_was_asked_to_stop_comes_to_its_end(
 async def test_what_is_not_forgotten_is_left_alone(
     people: People, working: Muster, agent: dict[str, Any]
 ) -> None:
-    fresh = await parked(people, working, agent, age_s=0)
-    busy = await parked(people, working, agent, age_s=10, status="running")
+    fresh = await parked(people, working, agent)
+    busy = await parked(people, working, agent, status="running")
     known = await parked(people, working, agent, age_s=40, status="running")
     waiting = await parked(people, working, agent, age_s=99, status="waiting_for_approval")
     child = await parked(people, working, agent, age_s=99, parent_run_id=waiting)
     parts = working.running.parts
     engine = Deaf(f"{known}:1")
     object.__setattr__(parts, "engine", engine)
+    await set_run(working, busy, age_s=10)
+    await set_run(working, fresh, age_s=0)
     assert await Dispatcher(parts).recover() == 0
     assert engine.given == []
     for run_id in (fresh, busy, known, waiting, child):
