@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from muster.kernel.db import Database, after_commit
-from muster.kernel.db.sqlite_driver import opening
+from muster.kernel.db import Database, after_commit, sqlite_connection
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +156,7 @@ def test_a_thread_that_nobody_waits_for_any_more_comes_to_its_end(
 ) -> None:
     faults: list[object] = []
     monkeypatch.setattr(threading, "excepthook", faults.append)
-    connection = opening(f"{tmp_path}/own.db")
+    connection = sqlite_connection(f"{tmp_path}/own.db")
     asyncio.run(slow_file.cancel(connection))  # which is over before the thread is
     slow_file.go.set()
     connection._thread.join(30)

@@ -10,8 +10,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from muster.kernel.db import Database
-from muster.kernel.db.sqlite_driver import opening
+from muster.kernel.db import Database, sqlite_connection
 
 HEAD = "head"
 BASE = "base"
@@ -134,7 +133,7 @@ def _is_missing(url: URL) -> bool:
 async def _connect(url: URL, *, begin: str) -> AsyncGenerator[AsyncConnection]:
     """Yield a connection of its own, inside a transaction."""
     on_sqlite = url.get_backend_name() == "sqlite"
-    options = {"async_creator_fn": opening} if on_sqlite else {}
+    options = {"async_creator_fn": sqlite_connection} if on_sqlite else {}
     engine = create_async_engine(url, poolclass=NullPool, connect_args=options)
     if on_sqlite:
 

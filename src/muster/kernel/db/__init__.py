@@ -10,6 +10,7 @@ from muster.kernel.db.base import (
 from muster.kernel.db.database import Database, after_commit, before_commit
 from muster.kernel.db.prepared import Prepared
 from muster.kernel.db.repository import Repository, is_unique_violation
+from muster.kernel.db.sqlite_driver import sqlite_connection
 
 __all__ = [
     "Base",
@@ -23,4 +24,5 @@ __all__ = [
     "after_commit",
     "before_commit",
     "is_unique_violation",
+    "sqlite_connection",
 ]

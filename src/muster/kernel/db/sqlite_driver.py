@@ -253,7 +253,7 @@ def _answer(future: _Future | None, what: Any, *, failed: bool = False) -> None:
             future.get_loop().call_soon_threadsafe(say, future)
 
 
-def opening(database: str, **options: Any) -> aiosqlite.Connection:
+def sqlite_connection(database: str, **options: Any) -> aiosqlite.Connection:
     """Return a connection that is opened when it is awaited: SQLAlchemy's `async_creator_fn`."""
     return _AnsweringConnection(partial(sqlite3.connect, database, **options))
 
@@ -274,7 +274,7 @@ class SqliteDriver(AsyncAdapt_aiosqlite_dbapi):
         return self.connection_class(self, made._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _opening(self, database: str, **options: Any) -> aiosqlite.Connection:
-        connection: Any = opening(database, **options)
+        connection: Any = sqlite_connection(database, **options)
         self._opened = [one for one in self._opened if one._thread.is_alive()]  # noqa: SLF001
         self._opened.append(connection)
         return connection
