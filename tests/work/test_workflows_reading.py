@@ -240,6 +240,23 @@ def test_nothing_is_left_out(node: dict[str, Any], notation: Any, field: str) ->
         write_workflow(between({"name": "x", **node}), notation)
 
 
+def test_an_end_is_not_left_out() -> None:
+    ask = {"name": "ask", "type": "input", "variables": [{"name": "q"}], "next": "tell"}
+    tell = {"name": "tell", "type": "output", "inputs": {"q": "{{ q }}"}, "next": "x"}
+    end = {"name": "x", "type": "end", "inputs": {"said": "{{ q }}"}}
+    start = {"name": "start", "type": "start", "next": "ask"}
+    nodes = [start, ask, tell, end]
+    with pytest.raises(WorkflowNotExpressible, match=r"'x'.*`inputs`"):
+        write_workflow(read_workflow({"mode": "flow", "nodes": nodes}).spec, "actions")
+
+
+@pytest.mark.parametrize("kind", ["tool", "output"])
+def test_what_does_not_begin_by_asking_is_no_actions(kind: str) -> None:
+    spec = between({"name": "x", "type": kind, **({"tool": "t"} if kind == "tool" else {})})
+    with pytest.raises(WorkflowNotExpressible, match="begin with an input"):
+        write_workflow(spec, "actions")
+
+
 def test_templates_have_no_words_in_actions() -> None:
     spec = between({"name": "x", "type": "output"}, templates={"a": "b"})
     with pytest.raises(WorkflowNotExpressible, match="`templates`"):

@@ -49,7 +49,9 @@ class DeadLetterRepository(Repository[DeadLetter]):
     async def held(self, letter_id: str) -> DeadLetter:
         """Return a dead letter that nobody else changes until the unit of work ends."""
         query = self.query().where(DeadLetter.id == letter_id).with_for_update()
-        found: DeadLetter | None = await self.session.scalar(query)
+        # One that was read before is as it was then, and not as whoever held it left it.
+        fresh = query.execution_options(populate_existing=True)
+        found: DeadLetter | None = await self.session.scalar(fresh)
         if found is None:
             raise DeadLetterNotFound
         return found

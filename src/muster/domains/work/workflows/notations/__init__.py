@@ -7,7 +7,11 @@ import msgspec
 
 from muster.domains.work.plans import WorkflowSpec
 from muster.domains.work.workflows.errors import WorkflowInvalid, WorkflowNotExpressible
-from muster.domains.work.workflows.notations.actions import read_actions, write_actions
+from muster.domains.work.workflows.notations.actions import (
+    read_actions,
+    require_ends,
+    write_actions,
+)
 from muster.domains.work.workflows.notations.chaining import as_flow
 from muster.domains.work.workflows.notations.document import (
     is_document,
@@ -105,6 +109,8 @@ def write_workflow(spec: WorkflowSpec, notation: Notation) -> dict[str, Any]:
     written = _WRITERS[notation](spec)
     if notation in {"document", "actions"}:
         _require_same(as_flow(spec), _READERS[notation](written, {}).spec, notation)
+    if notation == "actions":
+        require_ends(written["actions"])
     return written
 
 
@@ -112,10 +118,11 @@ def _require_same(flow: WorkflowSpec, read: WorkflowSpec, notation: Notation) ->
     """Refuse to leave anything out: what was written is read again, and has to be the same."""
     again = {node.name: node for node in read.nodes}
     for node in flow.nodes:
-        if node.type in {"start", "end"}:
-            continue
         other = again.get(node.name)
-        for name in type(node).model_fields:
+        fields = {"start": (), "end": ("inputs",)}.get(node.type, type(node).model_fields)
+        if node.type == "end" and other is None and not node.inputs:
+            continue  # its name says nothing
+        for name in fields:
             if name != "next" and getattr(node, name) != getattr(other, name, None):
                 raise WorkflowNotExpressible(
                     f"The node {node.name!r} cannot be written in the notation {notation}, which "

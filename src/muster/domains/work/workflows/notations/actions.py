@@ -171,6 +171,17 @@ def write_actions(spec: WorkflowSpec) -> dict[str, Any]:
     return {**without_nothing(described), "version": 2, "actions": actions}
 
 
+def require_ends(actions: list[dict[str, Any]]) -> None:
+    """Refuse what would be no sound actions: the first one asks, and the last one answers."""
+    kinds = [action["type"] for action in actions] or [""]
+    if (kinds[0], kinds[-1]) != ("get_user_input", "send_output"):
+        raise WorkflowNotExpressible(
+            "Actions begin with an input and end with an output, and this workflow does not; use "
+            "the notation native.",
+            details={"node": None},
+        )
+
+
 def _written(node: NodeSpec) -> dict[str, Any]:
     action: dict[str, Any] = {"id": node.name, "prompt": node.message or ""}
     if node.title:
