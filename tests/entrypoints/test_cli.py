@@ -17,6 +17,15 @@ from muster.entrypoints.cli.main import app
 from tests.entrypoints.conftest import Local
 
 HEAVY = ("sqlalchemy", "fastapi", "pydantic", "dbos", "uvicorn", "cryptography")
+LATER = (
+    *("alembic", "asyncpg", "dbos", "jwt", "pydantic_ai", "tenacity"),
+    *("muster.domains.dialogue.collaboration", "muster.domains.dialogue.mailbox"),
+    *("muster.domains.dialogue.reviews", "muster.domains.insight.reports.document"),
+    *("muster.domains.work.crews", "muster.domains.work.plans", "muster.domains.work.tasks"),
+    *("muster.domains.work.triggers", "muster.domains.work.workflows"),
+    *("muster.entrypoints.example", "muster.platform.identity.schemas"),
+)
+"""What a server needs for some requests, or beside them."""
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -59,15 +68,22 @@ def test_the_program_without_a_command_lists_them() -> None:
         assert name in result.output
 
 
-def test_help_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, muster.entrypoints.cli.main; "
-        f"print([name for name in {HEAVY!r} if name in sys.modules])"
-    )
+def loaded_with(module: str, names: tuple[str, ...]) -> str:
+    """Return which of the modules a new interpreter has after it has imported one."""
+    code = f"import sys, {module}; print([name for name in {names!r} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_with("muster.entrypoints.cli.main", HEAVY) == "[]"
+
+
+def test_a_server_loads_for_its_first_answer_only_what_that_needs() -> None:
+    serving = "muster.entrypoints.serving, muster.platform.system.router"
+    assert loaded_with(serving, LATER) == "[]"
 
 
 def test_version(empty: Local) -> None:

@@ -18,6 +18,7 @@ from muster.domains.insight.reports import (
     ReportMaker,
     ReportParts,
     making,
+    rendering,
 )
 from muster.engine import Job, JobContext, Stop
 from muster.entrypoints.assembly import Muster
@@ -188,7 +189,7 @@ async def test_superseded_at_the_last_moment(
     people: People, working: Muster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = await parked(people, working)
-    real = making.render
+    real = rendering.render
     made: list[bytes] = []
 
     async def render(document: Any, format: str) -> bytes:
@@ -201,7 +202,7 @@ async def test_superseded_at_the_last_moment(
 
     files = working.report_parts.files
     store = files.put
-    monkeypatch.setattr(making, "render", render)
+    monkeypatch.setattr(rendering, "render", render)
     monkeypatch.setattr(files, "put", put_away)
     await ReportMaker(working.report_parts).handle(context_of(report))
     assert made
@@ -216,7 +217,7 @@ async def test_an_error_is_told(
     async def render(document: Any, format: str) -> bytes:
         raise RuntimeError("a secret of the machine")
 
-    monkeypatch.setattr(making, "render", render)
+    monkeypatch.setattr(rendering, "render", render)
     report = await until(people.viewer, (await ask(people.operator, **PERIOD))["id"])
     assert (report["status"], report["phase"], report["size"]) == ("failed", "failed", None)
     assert "server's log" in report["error"]

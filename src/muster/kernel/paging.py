@@ -29,7 +29,7 @@ class BadCursor(BadRequest):
 class ListParams(BaseModel):
     """Query parameters that every list takes."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
     limit: Annotated[int, Field(ge=1, le=200, description="Items per page.")] = 50
     offset: Annotated[int, Field(ge=0, le=MAX_OFFSET, description="Items to skip.")] = 0

@@ -1,7 +1,4 @@
-"""Base classes for request and response bodies.
-
-Their validators are built when they are first used (`defer_build`): a start needs hardly any.
-"""
+"""Base classes for request and response bodies."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,15 +18,13 @@ JsonObject = dict[str, Any]
 class In(BaseModel):
     """A request body: unknown fields are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", str_strip_whitespace=True, populate_by_name=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, populate_by_name=True)
 
 
 class Out(BaseModel):
     """A response body, read from a row. No field has a default: all are always sent."""
 
-    model_config = ConfigDict(from_attributes=True, populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
 
 
 class RecordOut(Out):

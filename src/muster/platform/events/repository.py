@@ -1,6 +1,7 @@
 """Every query on the event log."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,14 +11,16 @@ from muster.kernel.paging import Rows, paginate
 from muster.platform.events.errors import EventNotFound
 from muster.platform.events.models import EventChain, EventRecord
 from muster.platform.events.patterns import matching
-from muster.platform.events.schemas import AuditList, EventList
+
+if TYPE_CHECKING:
+    from muster.platform.events.schemas import AuditList, EventList
 
 
 class EventRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def list(self, chain: str, params: EventList) -> Rows[EventRecord]:
+    async def list(self, chain: str, params: "EventList") -> Rows[EventRecord]:
         """Return a page of one chain, in the order of its numbers."""
         query = _filtered(params).where(EventRecord.chain == chain)
         return await paginate(
@@ -28,7 +31,7 @@ class EventRepository:
             tiebreak=EventRecord.id,
         )
 
-    async def audit(self, params: AuditList) -> Rows[EventRecord]:
+    async def audit(self, params: "AuditList") -> Rows[EventRecord]:
         """Return a page of all chains, in the order of time."""
         query = _filtered(params)
         if params.project_id is not None:
@@ -80,7 +83,7 @@ class EventRepository:
         return seq or 0, hash_ or GENESIS, last or 0
 
 
-def _filtered(params: EventList) -> Select[EventRecord]:
+def _filtered(params: "EventList") -> Select[EventRecord]:
     query = select(EventRecord)
     if params.type is not None:
         query = query.where(matching(EventRecord.type, params.type.split(",")))

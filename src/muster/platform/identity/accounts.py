@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,9 +19,11 @@ from muster.platform.identity.events import UserCreated, UserPasswordChanged, Us
 from muster.platform.identity.models import Invitation, User
 from muster.platform.identity.passwords import Passwords
 from muster.platform.identity.repository import UserRepository
-from muster.platform.identity.schemas import InvitationIn, RegisterIn
 from muster.platform.identity.sessions import caller_of, end_sessions
 from muster.platform.identity.tokens import digest, new_secret
+
+if TYPE_CHECKING:
+    from muster.platform.identity.schemas import InvitationIn, RegisterIn
 
 _INVITED_FOR = timedelta(days=7)
 _INVITE_PREFIX = "mst_invite_"
@@ -34,7 +37,7 @@ async def add_account(session: AsyncSession, user: User, caller: Caller | None =
     return user
 
 
-async def register(session: AsyncSession, credentials: Credentials, body: RegisterIn) -> User:
+async def register(session: AsyncSession, credentials: Credentials, body: "RegisterIn") -> User:
     """Make an account for whoever asks, as far as the registration mode lets them."""
     if credentials.registration == "closed":
         raise RegistrationClosed
@@ -91,7 +94,7 @@ async def invite(session: AsyncSession, user: User) -> tuple[str, Invitation]:
 
 
 async def accept_invitation(
-    session: AsyncSession, database: Database, credentials: Credentials, body: InvitationIn
+    session: AsyncSession, database: Database, credentials: Credentials, body: "InvitationIn"
 ) -> User:
     """Set the password of an invited user; the invitation is used up."""
     wanted = select(Invitation).where(

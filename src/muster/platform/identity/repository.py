@@ -1,6 +1,6 @@
 """Every query on accounts and keys."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
@@ -11,7 +11,9 @@ from muster.kernel.paging import ListParams, Rows, paginate
 from muster.platform.access import PlatformRole
 from muster.platform.identity.errors import ApiKeyNotFound, EmailTaken, UserNotFound
 from muster.platform.identity.models import ApiKey, User
-from muster.platform.identity.schemas import UserList
+
+if TYPE_CHECKING:
+    from muster.platform.identity.schemas import UserList
 
 _FIRST_ACCOUNT_LOCK = 0x6D75_7374_6572
 """Key of the advisory lock under which the first account is made: any number, always the same."""
@@ -46,7 +48,7 @@ class UserRepository:
             raise UserNotFound
         return found
 
-    async def search(self, params: UserList) -> Rows[User]:
+    async def search(self, params: "UserList") -> Rows[User]:
         query = self.query()
         if params.search:
             matches = [

@@ -1,5 +1,7 @@
 """Every query on projects and memberships."""
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +13,9 @@ from muster.platform.access import ProjectRole
 from muster.platform.identity import User, UserNotFound
 from muster.platform.projects.errors import AlreadyMember, MemberNotFound, ProjectNotFound
 from muster.platform.projects.models import Membership, Project
-from muster.platform.projects.schemas import ProjectList
+
+if TYPE_CHECKING:
+    from muster.platform.projects.schemas import ProjectList
 
 
 class ProjectRepository:
@@ -49,7 +53,7 @@ class ProjectRepository:
         await self.session.execute(delete(Project).where(Project.id == id))
 
     async def of_user(
-        self, user_id: str, params: ProjectList, *, only: str | None
+        self, user_id: str, params: "ProjectList", *, only: str | None
     ) -> Rows[Membership]:
         query = (
             select(Membership)

@@ -1,6 +1,7 @@
 """Queries on secrets."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from sqlalchemy import or_
 
@@ -9,7 +10,9 @@ from muster.kernel.db import Repository
 from muster.kernel.paging import Rows
 from muster.platform.vault.errors import SecretNameTaken, SecretNotFound
 from muster.platform.vault.models import Secret
-from muster.platform.vault.schemas import SecretList
+
+if TYPE_CHECKING:
+    from muster.platform.vault.schemas import SecretList
 
 
 class SecretRepository(Repository[Secret]):
@@ -21,7 +24,7 @@ class SecretRepository(Repository[Secret]):
         found = (await self.session.scalars(statement)).all()
         return next((row for row in found if row.id == reference), found[0] if found else None)
 
-    async def search(self, params: SecretList) -> Rows[Secret]:
+    async def search(self, params: "SecretList") -> Rows[Secret]:
         statement = self.query()
         if params.service is not None:
             statement = statement.where(Secret.service == params.service)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import MISSING
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,9 @@ from muster.platform.vault.errors import SecretExpired, SecretNotFound, SecretNo
 from muster.platform.vault.events import SecretCreated, SecretDeleted, SecretUpdated
 from muster.platform.vault.models import Secret
 from muster.platform.vault.repository import SecretRepository
-from muster.platform.vault.schemas import SecretCreate, SecretList, SecretUpdate
+
+if TYPE_CHECKING:
+    from muster.platform.vault.schemas import SecretCreate, SecretList, SecretUpdate
 
 _HINT_FROM = 12
 _HINT = 4
@@ -39,7 +41,7 @@ class VaultService:
         self._session, self._caller, self._master_key = session, caller, master_key
         self._secrets = SecretRepository(session, caller.project_id)
 
-    async def list(self, params: SecretList) -> Rows[Secret]:
+    async def list(self, params: "SecretList") -> Rows[Secret]:
         return await self._secrets.search(params)
 
     async def get(self, reference: str) -> Secret:
@@ -80,11 +82,11 @@ class VaultService:
             return await self._add(name, value, facts)
         return await self._change(known, {**facts, **self._seal(known.id, value)}, ["key"])
 
-    async def create(self, body: SecretCreate) -> Secret:
+    async def create(self, body: "SecretCreate") -> Secret:
         facts = body.model_dump(include={"service", "description", "expires_at"})
         return await self._add(body.name, body.plain, facts)
 
-    async def update(self, reference: str, body: SecretUpdate) -> Secret:
+    async def update(self, reference: str, body: "SecretUpdate") -> Secret:
         """Change the given fields."""
         secret = await self.get(reference)
         changes = body.model_dump(exclude={"key", "value"})

@@ -40,9 +40,7 @@ class AgentSpec(BaseModel):
     `enabled_tools` for `tools`, `llm_provider` and `llm_model` for `llm`.
     """
 
-    model_config = ConfigDict(
-        extra="ignore", populate_by_name=True, str_strip_whitespace=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, str_strip_whitespace=True)
 
     name: Name = "Unnamed Agent"
     key: Key | None = None

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muster.adapters.channels import ChatSender, ChatTarget, MailSender, SendRefused
 from muster.adapters.channels.webhook import check_headers, new_signing_secret, signing_key
 from muster.domains.control.actions.errors import ActionConfigInvalid, EmailNotConfigured
 from muster.domains.control.actions.hidden import MASK, Hidden, masked_url
-from muster.domains.control.actions.schemas import ActionConfig
 from muster.kernel.egress import Egress
 from muster.kernel.errors import FieldError
+
+if TYPE_CHECKING:
+    from muster.domains.control.actions.schemas import ActionConfig
 
 FIELDS: Mapping[str, frozenset[str]] = {
     "webhook": frozenset({"url", "headers", "secret"}),
@@ -53,7 +55,7 @@ def require_fitting(kind: str, given: Mapping[str, Any]) -> None:
 
 def configured(
     kind: str,
-    body: ActionConfig,
+    body: "ActionConfig",
     *,
     shown: Mapping[str, Any] | None = None,
     hidden: Hidden | None = None,
@@ -122,7 +124,7 @@ class Targets:
     def __init__(self, egress: Egress, chat: ChatSender, mail: MailSender) -> None:
         self._egress, self._chat, self._mail = egress, chat, mail
 
-    async def check(self, kind: str, body: ActionConfig, shown: Mapping[str, Any]) -> None:
+    async def check(self, kind: str, body: "ActionConfig", shown: Mapping[str, Any]) -> None:
         """Raise where an action of this kind could not send by what is given."""
         given = body.given()
         require_fitting(kind, given)

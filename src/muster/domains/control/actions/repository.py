@@ -1,12 +1,16 @@
 """Queries on actions."""
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import or_
 
 from muster.domains.control.actions.errors import ActionNameTaken, ActionNotFound
 from muster.domains.control.actions.models import Action
-from muster.domains.control.actions.schemas import ActionList
 from muster.kernel.db import Repository
 from muster.kernel.paging import Rows
+
+if TYPE_CHECKING:
+    from muster.domains.control.actions.schemas import ActionList
 
 
 class ActionRepository(Repository[Action]):
@@ -14,7 +18,7 @@ class ActionRepository(Repository[Action]):
 
     model, missing, taken = Action, ActionNotFound, ActionNameTaken
 
-    async def search(self, params: ActionList) -> Rows[Action]:
+    async def search(self, params: "ActionList") -> Rows[Action]:
         """Return actions that match the filters, newest first."""
         query = self.query()
         if params.kind is not None:

@@ -1,6 +1,6 @@
 """What people do with approvals. Knows nothing of HTTP."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,17 +19,19 @@ from muster.domains.control.approvals.events import (
     ApprovalRejected,
 )
 from muster.domains.control.approvals.models import Approval
-from muster.domains.control.approvals.schemas import (
-    ApprovalCreate,
-    ApprovalList,
-    ApproveRequest,
-    RejectRequest,
-)
 from muster.kernel import clock
 from muster.kernel.db import Repository
 from muster.kernel.paging import Rows
 from muster.platform import events
 from muster.platform.access import Caller
+
+if TYPE_CHECKING:
+    from muster.domains.control.approvals.schemas import (
+        ApprovalCreate,
+        ApprovalList,
+        ApproveRequest,
+        RejectRequest,
+    )
 
 
 class Decided(Protocol):
@@ -45,7 +47,7 @@ class Decided(Protocol):
 class ApprovalRepository(Repository[Approval]):
     model, missing = Approval, ApprovalNotFound
 
-    async def search(self, params: ApprovalList) -> Rows[Approval]:
+    async def search(self, params: "ApprovalList") -> Rows[Approval]:
         """Return approvals that match the filters, newest first."""
         query = self.query()
         if params.status != "all":
@@ -67,13 +69,13 @@ class ApprovalService:
         self._session, self._caller, self._decided = session, caller, decided
         self._approvals = ApprovalRepository(session, caller.project_id)
 
-    async def list(self, params: ApprovalList) -> Rows[Approval]:
+    async def list(self, params: "ApprovalList") -> Rows[Approval]:
         return await self._approvals.search(params)
 
     async def get(self, approval_id: str) -> Approval:
         return await self._approvals.get(approval_id)
 
-    async def create(self, body: ApprovalCreate) -> Approval:
+    async def create(self, body: "ApprovalCreate") -> Approval:
         """Ask people something by hand."""
         approval = await self._approvals.add(
             kind="manual",
@@ -88,7 +90,7 @@ class ApprovalService:
         tell_requested(self._session, self._caller, approval)
         return approval
 
-    async def approve(self, approval_id: str, body: ApproveRequest) -> Approval:
+    async def approve(self, approval_id: str, body: "ApproveRequest") -> Approval:
         """Say yes, maybe to other arguments; whoever decides first decides."""
         approval = await self._approvals.get(approval_id)
         if body.choice is not None and body.choice not in (approval.choices or ()):
@@ -111,7 +113,7 @@ class ApprovalService:
         await self._decided(self._session, self._caller, approval)
         return approval
 
-    async def reject(self, approval_id: str, body: RejectRequest) -> Approval:
+    async def reject(self, approval_id: str, body: "RejectRequest") -> Approval:
         """Say no; the run's model is told, or the run is ended."""
         approval = await self._approvals.get(approval_id)
         # A no to "call it again?" means to go on without the result.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,12 +12,14 @@ from muster.domains.control.policies.engine import Context, PolicyInvalid
 from muster.domains.control.policies.errors import PolicyNotFound
 from muster.domains.control.policies.models import Policy, PolicyVersion
 from muster.domains.control.policies.notation import judged_by
-from muster.domains.control.policies.schemas import PolicyList
 from muster.domains.control.policies.subjects import context_of
 from muster.kernel.db import Repository
 from muster.kernel.paging import ListParams, Rows, page_of, paginate
 from muster.platform.access import Caller, CallerKind
 from muster.platform.projects import Project
+
+if TYPE_CHECKING:
+    from muster.domains.control.policies.schemas import PolicyList
 
 _OLDEST = (Policy.created_at, Policy.id)
 
@@ -41,7 +43,7 @@ class PolicyRepository(Repository[Policy]):
         own = select(Agent.id).where(Agent.account_id == self._account_id)
         return found.where(or_(Policy.agent_id.is_(None), Policy.agent_id.in_(own)))
 
-    async def search(self, params: PolicyList, agent: Agent | None) -> Rows[Policy]:
+    async def search(self, params: "PolicyList", agent: Agent | None) -> Rows[Policy]:
         """Return policies that match the filters, newest first; with an agent, what binds it."""
         query = self.query()
         for column, value in (

@@ -1,16 +1,18 @@
 """Queries on reports."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.insight.reports.errors import ReportNotFound
 from muster.domains.insight.reports.models import Report
-from muster.domains.insight.reports.schemas import ReportList
 from muster.kernel import clock
 from muster.kernel.db import Repository
 from muster.kernel.paging import Rows
+
+if TYPE_CHECKING:
+    from muster.domains.insight.reports.schemas import ReportList
 
 UNFINISHED = ("queued", "running")
 
@@ -20,7 +22,7 @@ class ReportRepository(Repository[Report]):
 
     model, missing = Report, ReportNotFound
 
-    async def search(self, params: ReportList) -> Rows[Report]:
+    async def search(self, params: "ReportList") -> Rows[Report]:
         """Return reports that match the filters, newest first."""
         query = self.query()
         if params.status:

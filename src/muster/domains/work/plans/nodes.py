@@ -64,7 +64,7 @@ class NodeSpec(BaseModel):
     a flow; in a graph the steps that depend on them name the branch in `when`.
     """
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
     name: NodeName
     type: NodeType | Annotated[str, Field(max_length=40)]
@@ -145,7 +145,7 @@ class WorkflowSpec(BaseModel):
     as all that it depends on have ended; what no path leads to any more is skipped.
     """
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
     name: Annotated[str, Field(min_length=1, max_length=255)] = "Workflow"
     description: Text | None = None

@@ -33,7 +33,7 @@ class TaskSpec(BaseModel):
     `context` names the tasks whose outputs it is given: keys within its crew, or ids.
     """
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     key: Annotated[Key | None, Field(description="Name within its crew; `context` uses it.")] = None
     name: Annotated[
@@ -115,7 +115,7 @@ class CrewMember(BaseModel):
 class CrewSpec(BaseModel):
     """Agents, tasks, and the way they work together."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
     name: Annotated[str, Field(min_length=1, max_length=255)] = "Crew"
     description: Text | None = None
