@@ -47,12 +47,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, scope="session")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    measuring = Coverage.current()
+    if measuring and config.getoption("numprocesses", 0) and not is_worker():
+        measuring.stop()  # This process only gathers what the workers report.
     statements.share()
     # A busy machine is no fault.
     slowly = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("muster", deadline=None, suppress_health_check=slowly)
     hypothesis.settings.load_profile("muster")
+
+
+def is_worker() -> bool:
+    """Say whether this process is one of several that run tests for another."""
+    return "PYTEST_XDIST_WORKER" in os.environ
 
 
 @pytest.hookimpl(wrapper=True)
@@ -197,7 +205,7 @@ def settings_of(url: str, folder: Path) -> Settings:
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
     """Return one folder for all workers of a run: they share one server."""
     base = factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
+    return (base.parent if is_worker() else base) / "postgres"
 
 
 @pytest.fixture
