@@ -52,10 +52,11 @@ setup: $(PRODUCT) ## Make .venv and install Muster into it, exactly as locked
 run: $(PRODUCT) ## Start Muster with the examples on HOST:PORT
 	@exec $(BIN)/muster serve --example --host $(HOST) --port $(PORT)
 
+# Hundreds of processes are started: each would compile anew what is not kept as bytecode.
 .PHONY: test
 test: $(DEVELOPMENT) ## Run every test on SQLite and PostgreSQL, and measure coverage
 	@COVERAGE_FILE="$(CURDIR)/.coverage"; COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml"; \
-	export COVERAGE_FILE COVERAGE_PROCESS_START; \
+	export COVERAGE_FILE COVERAGE_PROCESS_START; unset PYTHONDONTWRITEBYTECODE; \
 	$(BIN)/coverage erase && \
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal \
 	  --database "$${MUSTER_TEST_DATABASES:-sqlite,postgresql}" $(PYTEST_OPTIONS) && \

@@ -47,13 +47,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, scope="session")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    measuring = Coverage.current()
+    if measuring and config.getoption("numprocesses", 0) and not is_worker():
+        measuring.stop()  # This process only gathers what the workers report.
     statements.share()
     ending_threads.let_them_end()
     # A busy machine is no fault.
     slowly = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("muster", deadline=None, suppress_health_check=slowly)
     hypothesis.settings.load_profile("muster")
+
+
+def is_worker() -> bool:
+    """Say whether this process is one of several that run tests for another."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Measure in one process what is done when modules are imported: all import the same."""
+    measuring = Coverage.current()
+    if measuring is None or os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
 
 
 def pytest_collection_finish() -> None:
@@ -185,7 +206,7 @@ def settings_of(url: str, folder: Path) -> Settings:
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
     """Return one folder for all workers of a run: they share one server."""
     base = factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
+    return (base.parent if is_worker() else base) / "postgres"
 
 
 @pytest.fixture

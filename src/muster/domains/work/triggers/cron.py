@@ -6,6 +6,7 @@ counts once, unless the expression goes by minutes or hours of their own (`*/30 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -34,7 +35,7 @@ class CronRule:
     """
 
     def __init__(self, expression: str, timezone: str) -> None:
-        if timezone not in available_timezones():
+        if timezone not in _known_zones():
             raise TriggerInvalid(
                 f"{timezone[:64]!r} is no time zone; name one as in Europe/Berlin, or UTC.",
                 errors=[FieldError("timezone", "Not a time zone of the IANA database")],
@@ -76,6 +77,12 @@ class CronRule:
         local = moment.astimezone(self._zone)
         for found in CronSim(self._expression, local, reverse=reverse):
             yield found.astimezone(UTC)
+
+
+@cache
+def _known_zones() -> frozenset[str]:
+    """Return the names of all time zones: to find them reads some hundred files."""
+    return frozenset(available_timezones())
 
 
 def _invalid(expression: str, reason: str) -> CronInvalid:
