@@ -1,6 +1,6 @@
 """Journal: runs and their steps, the one record from which everything else is read."""
 
-from muster.domains.work.journal.chaining import Appended
+from muster.domains.work.journal.chaining import Appended, Line, Place
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.moves import IllegalRunMove, RunAction, transition
 from muster.domains.work.journal.payloads import BlobStore
@@ -32,7 +32,9 @@ __all__ = [
     "Intent",
     "JournalReader",
     "JournalWriter",
+    "Line",
     "NewStep",
+    "Place",
     "Run",
     "RunAction",
     "RunStatus",
