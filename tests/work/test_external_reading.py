@@ -9,8 +9,11 @@ from sqlalchemy import delete, text, update
 from muster.domains.work.journal import JournalReader, Run, Step
 from muster.domains.work.journal.chaining import step_hash
 from muster.domains.work.journal.reading import step_values
+from muster.domains.work.logs.schemas import LogOut
+from muster.domains.work.runs.presenting import MASK
 from muster.entrypoints.assembly import Muster
 from muster.kernel.chain import GENESIS
+from muster.kernel.paging import CursorPage
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
 from tests.work.external_setting import agent_client, code, logged, registered, steps_of
@@ -120,6 +123,42 @@ async def test_a_task_by_either_id(people: People, agent: httpx2.AsyncClient) ->
     [step] = await steps_of(people.viewer, run_id)
     assert (step["task_id"], step["agent_id"], step["external"]) == ("same", first, True)
     assert code(await agent.get("/logs")) == (403, "insufficient_role")
+
+
+async def test_an_answer_is_what_its_description_says(
+    people: People, agent: httpx2.AsyncClient
+) -> None:
+    agent_id = await registered(agent)
+    long = ['\u00dcn\u00efcode " \\ \n', 1e21, 0.1, {"nested": [None, True]}] * 3_000
+    given = [
+        {"input": long, "output": {"text": "x"}},
+        {"input": {"password": "p", "max_tokens": 7, "to\u212aen": "t"}, "output": long},
+        {"input": {"Api-Key": "k"}, "status": "failed", "error": {"message": "No."}},
+        {"properties": {"usage": {"input_tokens": 7}, "cost": 0.000012}, "duration_ms": 1.5},
+        {"input": "password", "kind": "task.end", "verb": None},
+    ]
+    for fields in given:
+        await logged(agent, agent_id, **fields)
+    for path, params in (
+        ("/logs", {"limit": 3}),
+        ("/logs", {"limit": 3, "offset": 3}),
+        ("/logs/tasks/t-1", {"limit": 100}),
+        ("/logs/tasks/t-1", {"limit": 2, "cursor": "2"}),
+        ("/logs", {"task_id": "nothing"}),
+    ):
+        answer = await people.viewer.get(path, params=params)
+        read = CursorPage[LogOut].model_validate_json(answer.content)
+        assert answer.json() == read.model_dump(mode="json")
+        assert set(answer.json()) == set(read.model_fields_set)
+        assert all(item.model_fields_set == set(LogOut.model_fields) for item in read.items)
+    steps = await steps_of(people.viewer)
+    assert (steps[0]["input"], steps[1]["output"]) == (long, long)
+    assert [step["input"] for step in steps[1:]] == [
+        {"password": MASK, "max_tokens": 7, "to\u212aen": MASK},
+        {"Api-Key": MASK},
+        None,
+        "password",
+    ]
 
 
 async def test_secrets_in_inputs_are_masked(people: People, agent: httpx2.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from muster.domains.work.journal.reading import (
     JournalReader,
     StepRow,
     duration_ms,
+    load_text,
     load_value,
 )
 from muster.domains.work.journal.statuses import (
@@ -44,6 +45,7 @@ __all__ = [
     "StepStatus",
     "Verification",
     "duration_ms",
+    "load_text",
     "load_value",
     "run_topic",
     "transition",

@@ -40,11 +40,11 @@ from muster.domains.work.logs.schemas import (
     TaskVerification,
 )
 from muster.domains.work.logs.tasks import LogAgent
-from muster.domains.work.logs.views import shown
+from muster.domains.work.logs.views import answer
 from muster.kernel.http import Reading, Router, database_of, header, problems
 from muster.kernel.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from muster.kernel.http.routing import Route, StrictRequest
-from muster.kernel.paging import CursorPage, Rows
+from muster.kernel.paging import CursorPage
 from muster.platform.access import Caller, Scope, current_caller, requires
 
 router = Router("/logs", tag="Logs")
@@ -209,12 +209,12 @@ async def log_conversation_node(request: Request, caller: CanLog, session: Unit)
 @router.get("", response_model=CursorPage[LogOut])
 async def list_logs(
     session: Reading, caller: CanRead, blobs: Blobs, params: Annotated[LogList, Query()]
-) -> Rows[LogOut]:
+) -> Response:
     """List the steps of all tasks of the project, newest first.
 
     These are the steps of runs here and of agents that run elsewhere; `external` chooses.
     """
-    return await shown(await LogRepository(session, caller.project_id).search(params), blobs)
+    return await answer(await LogRepository(session, caller.project_id).search(params), blobs)
 
 
 @router.get(
@@ -228,11 +228,11 @@ async def list_task_logs(
     blobs: Blobs,
     task_id: str,
     params: Annotated[TaskStepList, Query()],
-) -> Rows[LogOut]:
+) -> Response:
     """List the steps of a task in order. A task is named by its own id or by that of its run."""
     logs = LogRepository(session, caller.project_id)
     run, _ = await logs.task(task_id, params.agent_id)
-    return await shown(await logs.of_task(run, params), blobs)
+    return await answer(await logs.of_task(run, params), blobs)
 
 
 async def _verified(
