@@ -1,6 +1,8 @@
 """Reading what was logged: lists, tasks, verification, tenancy."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -16,6 +18,7 @@ from muster.kernel.chain import GENESIS
 from muster.kernel.paging import CursorPage
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
+from tests.support.serving import serving
 from tests.work.external_setting import agent_client, code, logged, registered, steps_of
 
 pytestmark = pytest.mark.anyio
@@ -159,6 +162,67 @@ async def test_an_answer_is_what_its_description_says(
         None,
         "password",
     ]
+
+
+STRANGE = [
+    "a/b",
+    "a/verify",
+    "verify",
+    "/",
+    "a/",
+    "//x//",
+    "?a=b&c#d",
+    "100%",
+    "%2F",
+    "a%2Fverify",
+    "two words\t\n",
+    "..",
+    ".",
+    "Ünïcode 漢字 🎈",
+    "\\;:@+",
+    "x" * 255,
+]
+
+
+@pytest.mark.parametrize("http", [None, "h11", "httptools"])
+async def test_a_task_may_be_called_anything(
+    muster: Muster, people: People, agent: httpx2.AsyncClient, http: str | None
+) -> None:
+    agent_id = await registered(agent)
+    runs = {
+        task_id: (await logged(agent, agent_id, task_id=task_id))["execution_id"]
+        for task_id in (*STRANGE, "a")
+    }
+    async with AsyncExitStack() as stack:
+        client = people.viewer
+        if http is not None:
+            address = await stack.enter_async_context(serving(muster.app, http=http))
+            client = await stack.enter_async_context(
+                httpx2.AsyncClient(
+                    base_url=f"http://{address}",
+                    headers={"Authorization": client.headers["Authorization"]},
+                )
+            )
+        for task_id, run_id in runs.items():
+            # As a client writes it that knows nothing of dots: a path is shortened by them.
+            named = quote(task_id, safe="").replace(".", "%2E")
+            for base in ("/api/v1", "/v1"):
+                url = client.base_url.join(f"{base}/logs/tasks/{named}")
+                (step,) = (await client.get(url)).raise_for_status().json()["items"]
+                assert (step["task_id"], step["execution_id"]) == (task_id, run_id)
+                for verb in ("verify", "validate", "verify/"):
+                    answer = await client.get(f"{url}/{verb}", params={"agent_id": agent_id})
+                    found = answer.raise_for_status().json()
+                    assert (found["task_id"], found["valid"]) == (task_id, True)
+        # Slashes as they are belong to the id as far as they can.
+        url = str(client.base_url.join("/api/v1/logs/tasks"))
+        (step,) = (await client.get(f"{url}/a/b")).raise_for_status().json()["items"]
+        assert step["task_id"] == "a/b"
+        for path, task_id in (("a/verify", "a"), ("a/b/verify", "a/b")):
+            assert (await client.get(f"{url}/{path}")).json()["task_id"] == task_id
+        for path in ("a%00", "%FF", "a%2Fb%2Fc", "nothing/verify", "%2E%2E/verify/verify"):
+            assert code(await client.get(f"{url}/{path}")) == (404, "task_not_found")
+        assert (await client.post(f"{url}/a")).status_code == 405
 
 
 async def test_secrets_in_inputs_are_masked(people: People, agent: httpx2.AsyncClient) -> None:
