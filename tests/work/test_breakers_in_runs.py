@@ -118,6 +118,39 @@ async def test_a_tool_that_fails_is_told_to_the_model(
     assert await state(people, "tool:crm") == "open"
 
 
+@pytest.mark.parametrize("tool", ["calculator", "fetch_page"])
+async def test_any_tool_is_stopped_by_hand(
+    people: People, working: Muster, scripted: ScriptedServer, tool: str
+) -> None:
+    """Whether it asks somebody else or not, and whatever its own breakers are."""
+    scripted.script = Script(rounds=1)
+    agent = await make_agent(people.editor, tools=[tool])
+    path = f"/circuit-breakers/tool:{tool}"
+    opened = await people.admin.post(f"{path}/force-open", json={"reason": "It miscounts."})
+    assert opened.status_code == 200, opened.text
+    run_id = await start(people.operator, agent)
+    assert (await until(people.viewer, run_id))["status"] == "completed"
+    (step,) = [s for s in await spans(people.viewer, run_id) if s["name"] == tool]
+    assert (step["step_status"], step["output"]["error"]) == ("blocked", "circuit_open")
+    assert "It miscounts. An admin opened it" in step["output"]["message"]
+    assert (await people.admin.post(f"{path}/force-close")).status_code == 200
+    run_id = await start(people.operator, agent)
+    assert (await until(people.viewer, run_id))["status"] == "completed"
+    (step,) = [s for s in await spans(people.viewer, run_id) if s["name"] == tool]
+    assert step["step_status"] != "blocked"
+
+
+async def test_any_model_is_stopped_by_hand(people: People, scripted: ScriptedServer) -> None:
+    agent = await make_agent(people.editor)
+    name = f"model:{agent['llm']}"
+    assert (await people.admin.post(f"/circuit-breakers/{name}/force-open")).status_code == 200
+    failed = await run(people, agent)
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "circuit_open")
+    assert not scripted.calls
+    assert (await people.admin.post(f"/circuit-breakers/{name}/reset")).status_code == 200
+    assert (await run(people, agent))["status"] == "completed"
+
+
 def model(**fields: Any) -> CallableModel:
     nobody: Any = None
     return CallableModel(**{"name": "own", "provider": "openai", "chat": nobody, **fields})

@@ -1,6 +1,8 @@
 """Reading what was logged: lists, tasks, verification, tenancy."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -9,10 +11,14 @@ from sqlalchemy import delete, text, update
 from muster.domains.work.journal import JournalReader, Run, Step
 from muster.domains.work.journal.chaining import step_hash
 from muster.domains.work.journal.reading import step_values
+from muster.domains.work.logs.schemas import LogOut
+from muster.domains.work.runs.presenting import MASK
 from muster.entrypoints.assembly import Muster
 from muster.kernel.chain import GENESIS
+from muster.kernel.paging import CursorPage
 from tests.support.accounts import find_accounts
 from tests.support.people import People, signed_in
+from tests.support.serving import serving
 from tests.work.external_setting import agent_client, code, logged, registered, steps_of
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +126,105 @@ async def test_a_task_by_either_id(people: People, agent: httpx2.AsyncClient) ->
     [step] = await steps_of(people.viewer, run_id)
     assert (step["task_id"], step["agent_id"], step["external"]) == ("same", first, True)
     assert code(await agent.get("/logs")) == (403, "insufficient_role")
+
+
+async def test_an_answer_is_what_its_description_says(
+    people: People, agent: httpx2.AsyncClient
+) -> None:
+    agent_id = await registered(agent)
+    long = ['\u00dcn\u00efcode " \\ \n', 1e21, 0.1, {"nested": [None, True]}] * 3_000
+    given = [
+        {"input": long, "output": {"text": "x"}},
+        {"input": {"password": "p", "max_tokens": 7, "to\u212aen": "t"}, "output": long},
+        {"input": {"Api-Key": "k"}, "status": "failed", "error": {"message": "No."}},
+        {"properties": {"usage": {"input_tokens": 7}, "cost": 0.000012}, "duration_ms": 1.5},
+        {"input": "password", "kind": "task.end", "verb": None},
+    ]
+    for fields in given:
+        await logged(agent, agent_id, **fields)
+    for path, params in (
+        ("/logs", {"limit": 3}),
+        ("/logs", {"limit": 3, "offset": 3}),
+        ("/logs/tasks/t-1", {"limit": 100}),
+        ("/logs/tasks/t-1", {"limit": 2, "cursor": "2"}),
+        ("/logs", {"task_id": "nothing"}),
+    ):
+        answer = await people.viewer.get(path, params=params)
+        read = CursorPage[LogOut].model_validate_json(answer.content)
+        assert answer.json() == read.model_dump(mode="json")
+        assert set(answer.json()) == set(read.model_fields_set)
+        assert all(item.model_fields_set == set(LogOut.model_fields) for item in read.items)
+    steps = await steps_of(people.viewer)
+    assert (steps[0]["input"], steps[1]["output"]) == (long, long)
+    assert [step["input"] for step in steps[1:]] == [
+        {"password": MASK, "max_tokens": 7, "to\u212aen": MASK},
+        {"Api-Key": MASK},
+        None,
+        "password",
+    ]
+
+
+STRANGE = [
+    "a/b",
+    "a/verify",
+    "verify",
+    "/",
+    "a/",
+    "//x//",
+    "?a=b&c#d",
+    "100%",
+    "%2F",
+    "a%2Fverify",
+    "two words\t\n",
+    "..",
+    ".",
+    "Ünïcode 漢字 🎈",
+    "\\;:@+",
+    "x" * 255,
+]
+
+
+@pytest.mark.parametrize("http", [None, "h11", "httptools"])
+async def test_a_task_may_be_called_anything(
+    muster: Muster, people: People, agent: httpx2.AsyncClient, http: str | None
+) -> None:
+    agent_id = await registered(agent)
+    runs = {
+        task_id: (await logged(agent, agent_id, task_id=task_id))["execution_id"]
+        for task_id in (*STRANGE, "a")
+    }
+    async with AsyncExitStack() as stack:
+        client = people.viewer
+        if http is not None:
+            address = await stack.enter_async_context(serving(muster.app, http=http))
+            client = await stack.enter_async_context(
+                httpx2.AsyncClient(
+                    base_url=f"http://{address}",
+                    headers={"Authorization": client.headers["Authorization"]},
+                )
+            )
+        for task_id, run_id in runs.items():
+            # As a client writes it that knows nothing of dots: a path is shortened by them.
+            named = quote(task_id, safe="").replace(".", "%2E")
+            for base in ("/api/v1", "/v1"):
+                url = client.base_url.join(f"{base}/logs/tasks/{named}")
+                (step,) = (await client.get(url)).raise_for_status().json()["items"]
+                assert (step["task_id"], step["execution_id"]) == (task_id, run_id)
+                for verb in ("verify", "validate", "verify/"):
+                    answer = await client.get(f"{url}/{verb}", params={"agent_id": agent_id})
+                    found = answer.raise_for_status().json()
+                    assert (found["task_id"], found["valid"]) == (task_id, True)
+        # Slashes as they are belong to the id as far as they can.
+        url = str(client.base_url.join("/api/v1/logs/tasks"))
+        (step,) = (await client.get(f"{url}/a/b")).raise_for_status().json()["items"]
+        assert step["task_id"] == "a/b"
+        for path, task_id in (("a/verify", "a"), ("a/b/verify", "a/b")):
+            assert (await client.get(f"{url}/{path}")).json()["task_id"] == task_id
+        # No text of the database, so no task: how that is said differs.
+        assert (await client.get(f"{url}/a%00")).status_code in {404, 422}
+        for path in ("%FF", "a%2Fb%2Fc", "nothing/verify", "%2E%2E/verify/verify"):
+            assert code(await client.get(f"{url}/{path}")) == (404, "task_not_found")
+        assert (await client.post(f"{url}/a")).status_code == 405
 
 
 async def test_secrets_in_inputs_are_masked(people: People, agent: httpx2.AsyncClient) -> None:

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.logs import Intake, LogAgent, LoggedStep
+from muster.domains.work.logs import Foresight, Intake, LogAgent, LoggedStep
 from muster.domains.work.logs.translation import read_step
 from muster.entrypoints.assembly import Muster
 from tests.support.accounts import find_accounts
@@ -120,17 +120,26 @@ class Notes:
     """Remembers what it was shown, and finds something in it."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str, list[int], bool]] = []
+        self.seen: list[tuple[str, str, list[int]]] = []
+
+    async def foresee(
+        self, agent: LogAgent, run_id: str, task_id: str | None, steps: Sequence[LoggedStep]
+    ) -> Foresight | None:
+        del agent, run_id, task_id
+        return Foresight() if steps[0].normal.kind == "step.self" else None
 
     async def observe(
         self,
         agent: LogAgent,
         run_id: str,
+        task_id: str | None,
         steps: Sequence[tuple[int, LoggedStep]],
-        session: AsyncSession | None,
+        session: AsyncSession,
     ) -> list[dict[str, Any]]:
         numbers = [seq for seq, _ in steps]
-        self.seen.append((agent.key, run_id, numbers, session is not None))
+        assert session.in_transaction()
+        assert task_id == "t-1"
+        self.seen.append((agent.key, run_id, numbers))
         return [{"policy": "no exec", "kind": step.normal.kind} for _, step in steps]
 
 
@@ -153,12 +162,10 @@ async def test_what_an_observer_finds_is_told(
         answer = await agent.post("/logs", json=body, headers=headers)
         assert answer.json()["incidents"] == [{"policy": "no exec", "kind": "step.exec"}]
     run_id = answer.json()["execution_id"]
-    assert notes.seen == [
-        ("invoices", run_id, [1], False),
-        ("invoices", run_id, [2], False),
-        ("invoices", run_id, [3], True),
-    ]
+    assert notes.seen == [("invoices", run_id, [number]) for number in (1, 2, 3)]
+    of_no_interest = await agent.post("/logs", json={**body, "kind": "step.self", "verb": "GET"})
+    assert of_no_interest.json()["incidents"] == []
     refused = await agent.post("/logs", json={**body, "kind": "no.kind"})
     assert code(refused) == (422, "validation_error")
     assert len(notes.seen) == 3
-    assert len(await steps_of(people.viewer)) == 3
+    assert len(await steps_of(people.viewer)) == 4

@@ -31,6 +31,7 @@ ROUTERS = [
     _router("domains.work.runs.journal_router", "execution-trace", name="trace_router"),
     _router("domains.work.logs.router", "logs", name="hot_router"),
     _router("domains.work.logs.router", "logs"),
+    _router("domains.work.logs.router", "logs", name="tasks_router"),
     _router("domains.work.logs.router", "copilot", name="copilot_router"),
     _router(
         "domains.work.generation.router",

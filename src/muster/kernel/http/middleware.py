@@ -37,7 +37,9 @@ class CanonicalPath:
         if scope["type"] in {"http", "websocket"}:
             path = canonical(scope["path"])
             if path != scope["path"]:
-                scope = {**scope, "path": path, "raw_path": path.encode()}
+                # By itself: where a slash is part of a name, only here it differs from others.
+                raw = canonical((scope.get("raw_path") or path.encode()).decode("latin-1"))
+                scope = {**scope, "path": path, "raw_path": raw.encode("latin-1")}
         await self._app(scope, receive, send)
 
 

@@ -9,7 +9,10 @@ from muster.kernel import clock
 
 
 class BreakerCheck:
-    """Refuses at once what would only fail, and counts how calls end."""
+    """Refuses at once what would only fail, and what a person has opened; counts how calls end.
+
+    Calls are counted where somebody else is asked. By hand every tool and model can be stopped.
+    """
 
     name = "circuit_breaker"
 
@@ -18,23 +21,27 @@ class BreakerCheck:
         self._admitted: dict[tuple[str, str], tuple[BreakerId, Admission]] = {}
 
     async def judge(self, step: IntendedStep) -> Sequence[Finding]:
+        by_name = breaker_of(_by_name(step), step.project_id)
+        if (barred := await self._circuits.barred_by_hand(by_name)) is not None:
+            return (self._finding(barred),)
         if step.breaker is None:
             return ()
         breaker = breaker_of(step.breaker, step.project_id)
         admission = await self._circuits.admit(breaker)
         if isinstance(admission, Barred):
-            probe_at = clock.iso(admission.probe_at) if admission.probe_at else None
-            return (
-                Finding(
-                    check=self.name,
-                    action=Action.BLOCK,
-                    code="circuit_open",
-                    message=admission.message,
-                    details={"circuit_breaker": breaker.name, "probe_at": probe_at},
-                ),
-            )
+            return (self._finding(admission),)
         self._admitted[step.run_id, step.key] = breaker, admission
         return ()
+
+    def _finding(self, barred: Barred) -> Finding:
+        probe_at = clock.iso(barred.probe_at) if barred.probe_at else None
+        return Finding(
+            check=self.name,
+            action=Action.BLOCK,
+            code="circuit_open",
+            message=barred.message,
+            details={"circuit_breaker": barred.name, "probe_at": probe_at},
+        )
 
     async def settle(self, step: IntendedStep, outcome: Outcome) -> None:
         """Count whether the other side was there."""
@@ -45,3 +52,7 @@ class BreakerCheck:
     async def release(self, step: IntendedStep) -> None:
         """Give a probe back that is not made."""
         await self.settle(step, Outcome())
+
+
+def _by_name(step: IntendedStep) -> str:
+    return f"{'model' if step.tool is None else 'tool'}:{step.name}"

@@ -74,6 +74,13 @@ class Circuits:
             return "probe"
         return Barred(breaker.name, seen.reason, seen.probe_at, probing=True)
 
+    async def barred_by_hand(self, breaker: BreakerId) -> Barred | None:
+        """Say whether a person has opened a breaker and not closed it yet."""
+        seen = (await self._seen.get()).get(breaker.key)
+        if seen is None or seen.state != OPEN or seen.probe_at is not None:
+            return None
+        return Barred(breaker.name, seen.reason, None, probing=False)
+
     async def sweep(self) -> None:
         """Forget breakers that are closed, hold no configuration, and had no news for a day."""
         async with self._database.write() as session:

@@ -65,7 +65,7 @@ async def configure_circuit_breaker(breakers: Writer, body: BreakerPut) -> Break
     return await breakers.configure(body)
 
 
-@router.post("/{name}/force-open", responses=problems(CircuitBreakerNameInvalid))
+@router.post("/{name:path}/force-open", responses=problems(CircuitBreakerNameInvalid))
 async def force_open_circuit_breaker(
     breakers: Writer, name: str, body: ForceOpen | None = None
 ) -> BreakerOut:
@@ -73,13 +73,13 @@ async def force_open_circuit_breaker(
     return await breakers.force_open(name, body.reason if body else None)
 
 
-@router.post("/{name}/force-close", responses=problems(CircuitBreakerNameInvalid))
+@router.post("/{name:path}/force-close", responses=problems(CircuitBreakerNameInvalid))
 async def force_close_circuit_breaker(breakers: Writer, name: str) -> BreakerOut:
     """Close a circuit breaker; it opens again when calls fail again."""
     return await breakers.force_close(name)
 
 
-@router.post("/{name}/reset", responses=problems(CircuitBreakerNameInvalid))
+@router.post("/{name:path}/reset", responses=problems(CircuitBreakerNameInvalid))
 async def reset_circuit_breaker(breakers: Writer, name: str) -> BreakerOut:
     """Close a circuit breaker and give it the defaults: as if nothing had ever happened."""
     return await breakers.reset(name)

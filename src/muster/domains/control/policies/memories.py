@@ -96,6 +96,14 @@ class Past:
     under_way: dict[str, NormalStep] = field(default_factory=dict[str, NormalStep])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def advance(self, after: int, memory: TaskMemory, seq: int) -> None:
+        """Take in that the journal has got the steps behind `after` up to `seq`.
+
+        While somebody reads the journal nothing is taken in: they would take it in twice.
+        """
+        if self.seq == after and not self.lock.locked():
+            self.memory, self.seq = memory, seq
+
     def record(self, steps: Iterable[RecordedStep]) -> None:
         """Take in what the journal has got."""
         for recorded in steps:
@@ -112,30 +120,8 @@ class Memories:
         self._max_runs = max_runs
         self._pasts: OrderedDict[str, Past] = OrderedDict()
 
-    @asynccontextmanager
-    async def of(self, run_id: str, policies: PolicySet) -> AsyncGenerator[Past]:
-        """Yield the past of a run as it is remembered; nobody else has it meanwhile.
-
-        It may lag behind the journal: see `up_to_date`.
-        """
-        past = self._past(run_id, policies)
-        async with past.lock:
-            yield past
-
-    @asynccontextmanager
-    async def up_to_date(self, run_id: str, policies: PolicySet) -> AsyncGenerator[Past]:
-        """Yield the past of a run with all that the journal has; nobody else has it meanwhile."""
-        async with self.of(run_id, policies) as past:
-            past.record(await self.history.steps(run_id, after=past.seq))
-            yield past
-
-    def done(self, run_id: str, key: str) -> None:
-        """Take note that a step is not under way any more."""
-        past = self._pasts.get(run_id)
-        if past is not None:
-            past.under_way.pop(key, None)
-
-    def _past(self, run_id: str, policies: PolicySet) -> Past:
+    def past(self, run_id: str, policies: PolicySet) -> Past:
+        """Return the past of a run as it is remembered, to look at without waiting for others."""
         past = self._pasts.get(run_id)
         if past is None or past.policies is not policies:
             # Kept for other policies: it is told anew, but what is under way still is.
@@ -146,6 +132,20 @@ class Memories:
         while len(self._pasts) > self._max_runs:
             self._pasts.popitem(last=False)
         return past
+
+    @asynccontextmanager
+    async def up_to_date(self, run_id: str, policies: PolicySet) -> AsyncGenerator[Past]:
+        """Yield the past of a run with all that the journal has; nobody else has it meanwhile."""
+        past = self.past(run_id, policies)
+        async with past.lock:
+            past.record(await self.history.steps(run_id, after=past.seq))
+            yield past
+
+    def done(self, run_id: str, key: str) -> None:
+        """Take note that a step is not under way any more."""
+        past = self._pasts.get(run_id)
+        if past is not None:
+            past.under_way.pop(key, None)
 
 
 def as_if(memory: TaskMemory, steps: Iterable[NormalStep]) -> TaskMemory:

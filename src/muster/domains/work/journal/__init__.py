@@ -1,6 +1,6 @@
 """Journal: runs and their steps, the one record from which everything else is read."""
 
-from muster.domains.work.journal.chaining import Appended
+from muster.domains.work.journal.chaining import Appended, Line, Place
 from muster.domains.work.journal.models import Intent, Run, Step
 from muster.domains.work.journal.moves import IllegalRunMove, RunAction, transition
 from muster.domains.work.journal.payloads import BlobStore
@@ -8,6 +8,7 @@ from muster.domains.work.journal.reading import (
     JournalReader,
     StepRow,
     duration_ms,
+    load_text,
     load_value,
 )
 from muster.domains.work.journal.statuses import (
@@ -32,7 +33,9 @@ __all__ = [
     "Intent",
     "JournalReader",
     "JournalWriter",
+    "Line",
     "NewStep",
+    "Place",
     "Run",
     "RunAction",
     "RunStatus",
@@ -42,6 +45,7 @@ __all__ = [
     "StepStatus",
     "Verification",
     "duration_ms",
+    "load_text",
     "load_value",
     "run_topic",
     "transition",

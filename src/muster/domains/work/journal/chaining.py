@@ -28,6 +28,24 @@ class Appended:
 
 
 @dataclass(slots=True)
+class Line:
+    """Appends to one run that belong right behind each other, whichever commits they are in.
+
+    When one of them is not written, none that follows it is.
+    """
+
+    is_broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The only place in its run where an append holds: behind the step `after`, in its line."""
+
+    line: Line
+    after: int
+
+
+@dataclass(slots=True)
 class Append:
     """What waits to be written to one run: steps that ended, or the intent of one."""
 
@@ -36,6 +54,12 @@ class Append:
     rows: list[dict[str, Any]]
     intent: dict[str, Any] | None
     done: asyncio.Future[Appended]
+    place: Place | None = None
+
+    def break_line(self) -> None:
+        """Keep those from being written that were to follow this one."""
+        if self.place is not None:
+            self.place.line.is_broken = True
 
 
 _ACT = "t"
@@ -146,6 +170,7 @@ def append_group(group: Sequence[Append], connection: Connection) -> list[Append
     for append in group:
         head = heads.get(append.run_id)
         if head is None or _refused(head, append):
+            append.break_line()
             numbers.append(None)
             continue
         if append.intent is not None:
@@ -172,12 +197,15 @@ def append_group(group: Sequence[Append], connection: Connection) -> list[Append
 
 
 def _refused(head: _Head, append: Append) -> bool:
-    """Tell whether an append comes too late: another process has the run, or it has ended.
+    """Tell whether an append comes too late: another process has the run, or it has ended or grown.
 
     Only what was broken off may still be recorded in a run that somebody ended; nothing may begin
     to act in it.
     """
     if head.fence != append.fence:
+        return True
+    place = append.place
+    if place is not None and (place.line.is_broken or place.after != head.head_seq):
         return True
     if not RunStatus(head.status).is_final:
         return False

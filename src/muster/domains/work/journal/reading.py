@@ -27,11 +27,12 @@ _STEPS = (
 
 async def load_value(text: str | None, blobs: BlobStore) -> Any:
     """Return the value that a journal text stands for, fetched from the blob store if need be."""
-    if text is None:
-        return None
-    if is_blob(text):
-        return msgspec.json.decode(await blobs.get(digest_of(text)))
-    return msgspec.json.decode(text)
+    return None if text is None else msgspec.json.decode(await load_text(text, blobs))
+
+
+async def load_text(text: str, blobs: BlobStore) -> str | bytes:
+    """Return the JSON that a journal text stands for, fetched from the blob store if need be."""
+    return await blobs.get(digest_of(text)) if is_blob(text) else text
 
 
 def is_blob(text: str) -> bool:

@@ -16,7 +16,14 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.work.journal.chaining import CALLS, COUNTED, Append, Appended, append_group
+from muster.domains.work.journal.chaining import (
+    CALLS,
+    COUNTED,
+    Append,
+    Appended,
+    Place,
+    append_group,
+)
 from muster.domains.work.journal.payloads import BlobStore, stored_value
 from muster.domains.work.journal.statuses import StepKind, StepStatus
 from muster.kernel import clock, metrics
@@ -33,7 +40,9 @@ _PAYLOADS = ("input", "output", "properties", "decision", "error")
 
 
 class Fenced(Exception):
-    """The run was taken up by another process, or was ended: this one must stop working on it."""
+    """The run was taken up by another process, was ended, or has grown where that was ruled out:
+    this one must stop working on it.
+    """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +96,16 @@ class JournalWriter:
 
         Raises `Fenced` when another process holds the run.
         """
-        return await self._submit(run_id, fence, await self.rows(steps), None)
+        return await self.append_rows(run_id, fence, await self.rows(steps))
+
+    async def append_rows(
+        self, run_id: str, fence: int, rows: list[dict[str, Any]], place: Place | None = None
+    ) -> Appended:
+        """Append what `rows` returned; with a place only there.
+
+        Raises `Fenced` when another process holds the run, or the place is not its end.
+        """
+        return await self._submit(Append(run_id, fence, rows, None, _future(), place))
 
     async def rows(self, steps: Sequence[NewStep]) -> list[dict[str, Any]]:
         """Return steps as they are stored, their large payloads put away."""
@@ -100,8 +118,7 @@ class JournalWriter:
 
         Raises `Fenced` when another process holds the run.
         """
-        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        group = [Append(run_id, fence, rows, None, done)]
+        group = [Append(run_id, fence, rows, None, _future())]
         connection = await session.connection()
         numbers = await connection.run_sync(partial(append_group, group))
         if numbers[0] is None:
@@ -123,21 +140,14 @@ class JournalWriter:
             "fence": fence,
             "created_at": clock.now(),
         }
-        await self._submit(run_id, fence, [], intent)
+        await self._submit(Append(run_id, fence, [], intent, _future()))
 
-    async def _submit(
-        self,
-        run_id: str,
-        fence: int,
-        rows: list[dict[str, Any]],
-        intent: dict[str, Any] | None,
-    ) -> Appended:
-        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Append(run_id, fence, rows, intent, done))
+    async def _submit(self, append: Append) -> Appended:
+        self._waiting.append(append)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush(), name="journal-writer")
         # What is in the queue is written even if whoever waits here is cancelled meanwhile.
-        return await done
+        return await append.done
 
     async def _row(self, step: NewStep) -> dict[str, Any]:
         row: dict[str, Any] = {name: getattr(step, name) for name in _AS_THEY_ARE}
@@ -187,7 +197,12 @@ class JournalWriter:
                 self._live.publish(run_topic(append.run_id), {"type": "step", "seq": seq})
 
 
+def _future() -> asyncio.Future[Appended]:
+    return asyncio.get_running_loop().create_future()
+
+
 def _fail(append: Append, error: Exception) -> None:
+    append.break_line()
     if not append.done.done():  # whoever waited may have been cancelled
         append.done.set_exception(error)
 

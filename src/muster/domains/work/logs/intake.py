@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from muster.domains.work.journal import (
     StepStatus,
 )
 from muster.domains.work.logs.errors import TaskEnded
+from muster.domains.work.logs.observing import Costs, Foresight, Incidents, Observer
 from muster.domains.work.logs.tasks import (
     Found,
     LogAgent,
@@ -36,49 +37,8 @@ IDLE_AFTER = timedelta(minutes=5)
 
 _END = "task.end"
 
-Incidents = list[dict[str, Any]]
 Register = Callable[[AsyncSession], Awaitable[LogAgent]]
 """Registers the agent of a conversation in a unit of work."""
-
-
-class Observer(Protocol):
-    """Looks at steps that were logged, such as policies do.
-
-    What it raises becomes the answer, although the steps are in the journal: it is to raise only
-    what is a fault.
-    """
-
-    async def observe(
-        self,
-        agent: LogAgent,
-        run_id: str,
-        steps: Sequence[tuple[int, LoggedStep]],
-        session: AsyncSession | None,
-    ) -> Incidents:
-        """Return what is to be told to the agent.
-
-        Args:
-            agent: Whose steps they are.
-            run_id: The run that they belong to.
-            steps: The steps with their numbers in the journal, in order.
-            session: The unit of work that holds the steps, not committed yet, in which everything
-                must be written; None when the steps are committed.
-        """
-        ...
-
-
-class Costs(Protocol):
-    """Counts what logged steps have cost."""
-
-    async def charge(
-        self,
-        agent: LogAgent,
-        run_id: str,
-        steps: Sequence[LoggedStep],
-        session: AsyncSession | None,
-    ) -> None:
-        """Count it once the steps are committed, which `session` does if there is one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +103,16 @@ class Intake:
             session: A unit of work that the steps are to be part of, if there is one.
         """
         found = await find_task(self._database, caller, agent_id, batch.task_id)
-        run_id = found.run_id
+        # Long payloads are put away before a unit of work takes its connection.
+        rows = await self.rows(batch.steps)
         if session is not None:
-            run_id, appended = await self._append_within(session, caller, found, batch)
-        elif run_id is None or batch.end is not None:
-            async with self._database.write() as unit:
-                run_id, appended = await self._append_within(unit, caller, found, batch)
-        else:
-            new = [step.new for step in batch.steps]
-            try:
-                appended = await self._writer.append(run_id, EXTERNAL_FENCE, new)
-            except Fenced as error:
-                raise _ended(batch.task_id) from error
-        return await self._receipt(found.agent, run_id, batch, appended, session)
+            return await self._log_within(session, caller, found, batch, rows)
+        if found.run_id is not None and batch.end is None:
+            receipt = await self._log_together(found.agent, found.run_id, batch, rows)
+            if receipt is not None:
+                return receipt
+        async with self._database.write() as unit:
+            return await self._log_within(unit, caller, found, batch, rows)
 
     async def converse(
         self,
@@ -170,12 +127,11 @@ class Intake:
         A conversation that was taken for left goes on with the step.
         """
         found = await find_own_task(self._database, caller, agent_key, batch.task_id)
+        rows = await self.rows(batch.steps)
         if session is not None:
-            agent, run_id, appended = await self._converse(session, caller, found, batch, register)
-        else:
-            async with self._database.write() as unit:
-                agent, run_id, appended = await self._converse(unit, caller, found, batch, register)
-        return await self._receipt(agent, run_id, batch, appended, session)
+            return await self._converse(session, caller, found, batch, rows, register)
+        async with self._database.write() as unit:
+            return await self._converse(unit, caller, found, batch, rows, register)
 
     async def append(
         self,
@@ -193,7 +149,8 @@ class Intake:
         for row in rows:
             row["agent_id"] = agent.id
         appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
-        await self._tell(agent, run_id, steps, appended, session)
+        task_id = steps[0].normal.task_id
+        await self._tell(agent, run_id, task_id, steps, appended, session)
 
     async def rows(self, steps: Sequence[LoggedStep]) -> list[dict[str, Any]]:
         """Return steps as they are stored, their large payloads put away."""
@@ -205,9 +162,9 @@ class Intake:
         caller: Caller,
         found: Found | None,
         batch: Batch,
+        rows: list[dict[str, Any]],
         register: Register,
-    ) -> tuple[LogAgent, str, Appended]:
-        rows = await self.rows(batch.steps)
+    ) -> Receipt:
         agent = found.agent if found else await register(session)
         for row in rows:
             row["agent_id"] = agent.id
@@ -223,21 +180,62 @@ class Intake:
                 raise _ended(batch.task_id) from error
             await resume_external(session, caller, run)
             appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
-        await self._end(session, caller, run_id, batch)
-        return agent, run_id, appended
+        return await self._finish(session, caller, agent, run_id, batch, appended)
 
-    async def _append_within(
-        self, session: AsyncSession, caller: Caller, found: Found, batch: Batch
-    ) -> tuple[str, Appended]:
-        # Long payloads are put away before the unit of work takes its connection.
-        rows = await self.rows(batch.steps)
-        run_id = found.run_id or await begin_task(session, caller, found.agent.id, batch.task_id)
+    async def _log_together(
+        self, agent: LogAgent, run_id: str, batch: Batch, rows: list[dict[str, Any]]
+    ) -> Receipt | None:
+        """Append steps in one commit with those of others.
+
+        None where that cannot be: something is to be written with them, or another process logs to
+        the same task.
+        """
+        foreseen = Foresight()
+        if self._observer is not None:
+            foreseen = await self._observer.foresee(agent, run_id, batch.task_id, batch.steps)
+            if foreseen is None:
+                return None
+        held = False
+        try:
+            appended = await self._writer.append_rows(run_id, EXTERNAL_FENCE, rows, foreseen.place)
+            held = True
+        except Fenced:
+            return None
+        finally:
+            foreseen.settle(held)
+        if self._costs is not None:
+            await self._costs.charge(agent, run_id, batch.steps, None)
+        return _receipt(agent, run_id, batch, appended, [])
+
+    async def _log_within(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        found: Found,
+        batch: Batch,
+        rows: list[dict[str, Any]],
+    ) -> Receipt:
+        agent = found.agent
+        run_id = found.run_id or await begin_task(session, caller, agent.id, batch.task_id)
         try:
             appended = await self._writer.append_within(session, run_id, EXTERNAL_FENCE, rows)
         except Fenced as error:
             raise _ended(batch.task_id) from error
+        return await self._finish(session, caller, agent, run_id, batch, appended)
+
+    async def _finish(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        agent: LogAgent,
+        run_id: str,
+        batch: Batch,
+        appended: Appended,
+    ) -> Receipt:
+        """End the run if the steps end the task, and let those know who look at steps."""
         await self._end(session, caller, run_id, batch)
-        return run_id, appended
+        incidents = await self._tell(agent, run_id, batch.task_id, batch.steps, appended, session)
+        return _receipt(agent, run_id, batch, appended, incidents)
 
     async def _end(self, session: AsyncSession, caller: Caller, run_id: str, batch: Batch) -> None:
         last = batch.end
@@ -251,30 +249,14 @@ class Intake:
         reason = str(error["message"])
         await end_external(session, caller, run_id, RunAction.FAIL, reason=reason, error=error)
 
-    async def _receipt(
-        self,
-        agent: LogAgent,
-        run_id: str,
-        batch: Batch,
-        appended: Appended,
-        session: AsyncSession | None,
-    ) -> Receipt:
-        return Receipt(
-            agent_id=agent.id,
-            task_id=batch.task_id,
-            run_id=run_id,
-            seqs=appended.seqs,
-            hash_tail=appended.tail,
-            incidents=await self._tell(agent, run_id, batch.steps, appended, session),
-        )
-
     async def _tell(
         self,
         agent: LogAgent,
         run_id: str,
+        task_id: str | None,
         steps: Sequence[LoggedStep],
         appended: Appended,
-        session: AsyncSession | None,
+        session: AsyncSession,
     ) -> Incidents:
         """Let those know of steps who count their costs and judge them."""
         if self._costs is not None:
@@ -282,7 +264,20 @@ class Intake:
         if self._observer is None:
             return []
         numbered = list(zip(appended.seqs, steps, strict=True))
-        return await self._observer.observe(agent, run_id, numbered, session)
+        return await self._observer.observe(agent, run_id, task_id, numbered, session)
+
+
+def _receipt(
+    agent: LogAgent, run_id: str, batch: Batch, appended: Appended, incidents: Incidents
+) -> Receipt:
+    return Receipt(
+        agent_id=agent.id,
+        task_id=batch.task_id,
+        run_id=run_id,
+        seqs=appended.seqs,
+        hash_tail=appended.tail,
+        incidents=incidents,
+    )
 
 
 def _ended(task_id: str) -> TaskEnded:

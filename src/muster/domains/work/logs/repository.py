@@ -17,7 +17,12 @@ from muster.kernel import clock
 from muster.kernel.paging import BadCursor, CursorParams, Rows
 
 _EXTERNAL = "external"
-_COLUMNS = (*Step.__table__.columns, Run.kind.label("run_kind"), ExternalTask.task_id)
+_NOT_SHOWN = {"project_id", "key", "parent_key", "segment"}
+_COLUMNS = (
+    *(column for column in Step.__table__.columns if column.key not in _NOT_SHOWN),
+    Run.kind.label("run_kind"),
+    ExternalTask.task_id,
+)
 _NEWEST = (Step.ended_at, Step.run_id, Step.seq)
 
 

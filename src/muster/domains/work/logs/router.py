@@ -3,12 +3,14 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -40,11 +42,11 @@ from muster.domains.work.logs.schemas import (
     TaskVerification,
 )
 from muster.domains.work.logs.tasks import LogAgent
-from muster.domains.work.logs.views import shown
+from muster.domains.work.logs.views import answer
 from muster.kernel.http import Reading, Router, database_of, header, problems
 from muster.kernel.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from muster.kernel.http.routing import Route, StrictRequest
-from muster.kernel.paging import CursorPage, Rows
+from muster.kernel.paging import CursorPage
 from muster.platform.access import Caller, Scope, current_caller, requires
 
 router = Router("/logs", tag="Logs")
@@ -209,30 +211,34 @@ async def log_conversation_node(request: Request, caller: CanLog, session: Unit)
 @router.get("", response_model=CursorPage[LogOut])
 async def list_logs(
     session: Reading, caller: CanRead, blobs: Blobs, params: Annotated[LogList, Query()]
-) -> Rows[LogOut]:
+) -> Response:
     """List the steps of all tasks of the project, newest first.
 
     These are the steps of runs here and of agents that run elsewhere; `external` chooses.
     """
-    return await shown(await LogRepository(session, caller.project_id).search(params), blobs)
+    return await answer(await LogRepository(session, caller.project_id).search(params), blobs)
 
 
-@router.get(
-    "/tasks/{task_id}",
-    response_model=CursorPage[LogOut],
-    responses=problems(TaskNotFound, TaskAmbiguous),
-)
-async def list_task_logs(
-    session: Reading,
-    caller: CanRead,
-    blobs: Blobs,
-    task_id: str,
-    params: Annotated[TaskStepList, Query()],
-) -> Rows[LogOut]:
-    """List the steps of a task in order. A task is named by its own id or by that of its run."""
-    logs = LogRepository(session, caller.project_id)
-    run, _ = await logs.task(task_id, params.agent_id)
-    return await shown(await logs.of_task(run, params), blobs)
+class TaskRoute(Route):
+    """A route whose task is named in the path as it was sent, so that its id may be any text.
+
+    In the path as it is read elsewhere `%2F` is a slash already, and nobody could tell the task
+    `a/verify` from what verifies the task `a`. Slashes that were sent as such belong to the id too,
+    up to the last segment, if that is the name of an operation.
+    """
+
+    def matches(self, scope: AsgiScope) -> tuple[Match, AsgiScope]:
+        """Tell whether the route takes a request, and with which task."""
+        sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        match, found = super().matches({**scope, "path": sent.decode("latin-1")})
+        if match is not Match.NONE:
+            named = found["path_params"]["task_id"].encode("latin-1")
+            found["path_params"]["task_id"] = unquote_to_bytes(named).decode(errors="replace")
+        return match, found
+
+
+tasks_router = Router("/logs/tasks", tag="Logs")
+tasks_router.route_class = TaskRoute
 
 
 async def _verified(
@@ -259,13 +265,31 @@ async def _verified(
 Verified = Annotated[TaskVerification, Depends(_verified)]
 
 
-@router.get("/tasks/{task_id}/verify", responses=problems(TaskNotFound, TaskAmbiguous))
+@tasks_router.get("/{task_id:path}/verify", responses=problems(TaskNotFound, TaskAmbiguous))
 async def verify_task(verification: Verified) -> TaskVerification:
     """Recompute the hash chain of a task: valid, or the first bad step and what is wrong."""
     return verification
 
 
-@router.get("/tasks/{task_id}/validate", responses=problems(TaskNotFound, TaskAmbiguous))
+@tasks_router.get("/{task_id:path}/validate", responses=problems(TaskNotFound, TaskAmbiguous))
 async def validate_task(verification: Verified) -> TaskVerification:
     """Recompute the hash chain of a task; the same as `verify`, under another name."""
     return verification
+
+
+@tasks_router.get(
+    "/{task_id:path}",
+    response_model=CursorPage[LogOut],
+    responses=problems(TaskNotFound, TaskAmbiguous),
+)
+async def list_task_logs(
+    session: Reading,
+    caller: CanRead,
+    blobs: Blobs,
+    task_id: str,
+    params: Annotated[TaskStepList, Query()],
+) -> Response:
+    """List the steps of a task in order. A task is named by its own id or by that of its run."""
+    logs = LogRepository(session, caller.project_id)
+    run, _ = await logs.task(task_id, params.agent_id)
+    return await answer(await logs.of_task(run, params), blobs)

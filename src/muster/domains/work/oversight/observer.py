@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +15,6 @@ from muster.domains.control.policies import (
     Memories,
     Past,
     PolicySet,
-    RecordedStep,
     TaskMemory,
     as_if,
     context_of,
@@ -25,8 +24,9 @@ from muster.domains.control.policies import (
     report_and_tell,
     violations_of,
 )
-from muster.domains.work.logs import ExternalTask, LogAgent, LoggedStep
-from muster.kernel.db import Database
+from muster.domains.work.journal import Line, Place
+from muster.domains.work.logs import Foresight, LogAgent, LoggedStep
+from muster.kernel.db import Database, after_commit
 from muster.kernel.logging import get_logger
 
 _MAX_AGENTS = 1_000
@@ -35,45 +35,101 @@ Numbered = Sequence[tuple[int, LoggedStep]]
 logger = get_logger(__name__)
 
 
+class _Ahead(NamedTuple):
+    """What will be known of a run when the steps that wait for the journal are in it."""
+
+    past: Past
+    memory: TaskMemory
+    seq: int
+    line: Line
+
+
 class PolicyObserver:
     """Judges logged steps by the policies of their agent; what is violated becomes an incident.
 
-    The step that ends a task brings the judgement of the whole task with it.
+    The step that ends a task brings the judgement of the whole task with it. A step and what is
+    said of it are one commit: whoever reads the journal need not ask whether it was judged.
     """
 
     def __init__(self, database: Database, policies: CompiledPolicies, memories: Memories) -> None:
         self._database, self._policies, self._memories = database, policies, memories
         self._specs: OrderedDict[tuple[str, int], Mapping[str, Any]] = OrderedDict()
+        self._ahead: dict[str, _Ahead] = {}
+
+    async def foresee(
+        self, agent: LogAgent, run_id: str, task_id: str | None, steps: Sequence[LoggedStep]
+    ) -> Foresight | None:
+        """Judge steps by what is known of their run; None where they violate something.
+
+        Limits of the steps of all tasks are for the unit of work to judge, where nobody else counts
+        at the same time.
+        """
+        policies = await self._policies_of(agent, run_id)
+        if policies is None:
+            return Foresight()
+        if _are_limited(policies, steps):
+            return None
+        context = context_of(agent.id, await self._spec(agent, None), task_id=task_id)
+        past = self._memories.past(run_id, policies)
+        if not past.seq:
+            async with self._memories.up_to_date(run_id, policies) as past:
+                pass
+        # From here to the queue of the journal nothing is awaited: who is judged next comes next.
+        before = self._ahead.get(run_id)
+        if before is None or before.past is not past:
+            before = _Ahead(past, past.memory, past.seq, Line())
+        memory = as_if(before.memory, ())
+        for logged in steps:
+            if judge(policies, memory, logged.normal, context).violations:
+                return None
+            memory.record(logged.normal)
+        ahead = _Ahead(past, memory, before.seq + len(steps), before.line)
+        self._ahead[run_id] = ahead
+
+        def settle(held: bool) -> None:
+            if held:
+                past.advance(before.seq, memory, ahead.seq)
+            if not held or self._ahead.get(run_id) is ahead:
+                self._ahead.pop(run_id, None)
+
+        return Foresight(Place(before.line, before.seq), settle)
 
     async def observe(
-        self, agent: LogAgent, run_id: str, steps: Numbered, session: AsyncSession | None
+        self,
+        agent: LogAgent,
+        run_id: str,
+        task_id: str | None,
+        steps: Numbered,
+        session: AsyncSession,
     ) -> list[dict[str, Any]]:
-        """Return what is violated, as the agent is told."""
+        """Return what is violated by steps that the unit of work holds, as the agent is told."""
+        policies = await self._policies_of(agent, run_id, session)
+        if policies is None:
+            return []
+        violations = await self._judged(agent, run_id, task_id, steps, policies, session)
+        return await report_and_tell(session, agent.project_id, violations) if violations else []
+
+    async def _policies_of(
+        self, agent: LogAgent, run_id: str, session: AsyncSession | None = None
+    ) -> PolicySet | None:
         stored = await self._policies.of(agent.project_id, session)
         if stored is None:
-            return []
+            return None
         if stored.unreadable:
             logger.error("steps_not_judged", run_id=run_id, unreadable=len(stored.unreadable))
-        violations = await self._judged(agent, run_id, steps, stored.policies, session)
-        if not violations:
-            return []
-        if session is not None:
-            return await report_and_tell(session, agent.project_id, violations)
-        async with self._database.write() as unit:
-            return await report_and_tell(unit, agent.project_id, violations)
+        return stored.policies
 
     async def _judged(
         self,
         agent: LogAgent,
         run_id: str,
+        task_id: str | None,
         steps: Numbered,
         policies: PolicySet,
-        session: AsyncSession | None,
+        session: AsyncSession,
     ) -> list[Violation]:
-        first, spec = steps[0][0], await self._spec(agent, session)
-        counts = await counted(self._memories.history, policies, agent.id, session)
-        rates = _Rates(policies, counts, steps)
-        task_id = await self._task_id(run_id, steps, session)
+        spec = await self._spec(agent, session)
+        rates = await self._rates(agent, policies, steps, session)
         context = context_of(agent.id, spec, task_id=task_id)
         facts = {
             "project_id": agent.project_id,
@@ -82,64 +138,67 @@ class PolicyObserver:
             "task_id": task_id,
             "run_id": run_id,
         }
+        past = self._memories.past(run_id, policies)
+        memory, known = as_if(past.memory, ()), past.seq
+        first, last = steps[0][0], steps[-1][0]
+        if known < first - 1:
+            earlier = await self._memories.history.steps(run_id, after=known, session=session)
+            memory.replay(recorded.step for recorded in earlier if recorded.seq < first)
         found: list[Violation] = []
-        async with self._memories.of(run_id, policies) as past:
-            if past.seq < first - 1:
-                earlier = await self._steps(run_id, past.seq, session)
-                past.record(step for step in earlier if step.seq < first)
-            memory = past.memory
-            if session is not None or past.seq >= first:
-                # Steps that are not committed may never be; and later ones are no past of these.
-                memory = await self._before(run_id, past, first, session)
-            for seq, logged in steps:
-                step = logged.normal
-                verdict = judge(policies, memory, step, replace(context, **rates.at(seq)))
-                told = {"step_name": step.name, "step_kind": step.kind, "step_seq": seq}
-                found += violations_of(verdict.violations, observed=True, facts={**facts, **told})
-                memory.record(step)
-            if memory is past.memory:
-                past.seq = steps[-1][0]
+        for seq, logged in steps:
+            step = logged.normal
+            verdict = judge(policies, memory, step, replace(context, **rates.at(seq)))
+            told = {"step_name": step.name, "step_kind": step.kind, "step_seq": seq}
+            found += violations_of(verdict.violations, observed=True, facts={**facts, **told})
+            memory.record(step)
+
+        async def advance() -> None:
+            past.advance(known, memory, last)
+
+        after_commit(session, advance)
         return found
 
-    async def _before(
-        self, run_id: str, past: Past, first: int, session: AsyncSession | None
-    ) -> TaskMemory:
-        """Return a memory of its own of what was before the step `first`."""
-        if past.seq < first:
-            return as_if(past.memory, ())
-        earlier = await self._steps(run_id, 0, session)
-        return past.policies.memory(step.step for step in earlier if step.seq < first)
-
-    async def _steps(
-        self, run_id: str, after: int, session: AsyncSession | None
-    ) -> Sequence[RecordedStep]:
-        return await self._memories.history.steps(run_id, after=after, session=session)
+    async def _rates(
+        self, agent: LogAgent, policies: PolicySet, steps: Numbered, session: AsyncSession
+    ) -> "_Rates":
+        counts = None
+        if _are_limited(policies, [logged for _, logged in steps]):
+            # Whoever counts at the same time waits, and counts these steps too.
+            held = select(Agent.id).where(Agent.id == agent.id).with_for_update(key_share=True)
+            await session.execute(held)
+            counts = await counted(self._memories.history, policies, agent.id, session)
+        return _Rates(policies, counts, steps)
 
     async def _spec(self, agent: LogAgent, session: AsyncSession | None) -> Mapping[str, Any]:
         key = agent.id, agent.version
         spec = self._specs.get(key)
-        if spec is None:
-            query = select(Agent.spec).where(Agent.id == agent.id)
-            if session is not None:
-                return (await session.scalar(query)) or {}
+        if spec is not None:
+            self._specs.move_to_end(key)
+            return spec
+        query = select(Agent.spec).where(Agent.id == agent.id)
+        if session is None:
             async with self._database.read() as unit:
-                spec = self._specs[key] = (await unit.scalar(query)) or {}
-        self._specs.move_to_end(key)
+                return self._keep(key, (await unit.scalar(query)) or {})
+        found: Mapping[str, Any] = (await session.scalar(query)) or {}
+
+        async def keep() -> None:
+            self._keep(key, found)
+
+        # Not before: an agent that is made or changed here may yet be as it was.
+        after_commit(session, keep)
+        return found
+
+    def _keep(self, key: tuple[str, int], spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._specs[key] = spec
         while len(self._specs) > _MAX_AGENTS:
             self._specs.popitem(last=False)
         return spec
 
-    async def _task_id(
-        self, run_id: str, steps: Numbered, session: AsyncSession | None
-    ) -> str | None:
-        named = steps[0][1].normal.task_id
-        if named is not None:
-            return named
-        query = select(ExternalTask.task_id).where(ExternalTask.run_id == run_id)
-        if session is not None:
-            return await session.scalar(query)
-        async with self._database.read() as unit:
-            return await unit.scalar(query)
+
+def _are_limited(policies: PolicySet, steps: Sequence[LoggedStep]) -> bool:
+    """Tell whether any of the steps is counted over all tasks of its agent."""
+    tests = [counts_for(query) for query in policies.rate_queries]
+    return any(test(logged.normal) for test in tests for logged in steps)
 
 
 class _Rates:
@@ -147,7 +206,8 @@ class _Rates:
 
     Args:
         policies: The policies.
-        counts: The counts of the journal, which has these steps already.
+        counts: The counts of the journal, which has these steps already; None where none of them
+            is counted.
         steps: The steps.
     """
 
@@ -159,7 +219,7 @@ class _Rates:
     ) -> None:
         self._counts: dict[str, int] = dict(counts or {})
         self._counted: dict[str, set[int]] = {}
-        for query in policies.rate_queries:
+        for query in policies.rate_queries if counts is not None else ():
             test = counts_for(query)
             numbers = {seq for seq, logged in steps if test(logged.normal)}
             self._counted[query.key] = numbers

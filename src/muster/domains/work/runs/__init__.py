@@ -26,7 +26,7 @@ from muster.domains.work.runs.lifecycle import (
 )
 from muster.domains.work.runs.naming import run_name
 from muster.domains.work.runs.parts import Detached, Frozen, RunParts
-from muster.domains.work.runs.presenting import mask, present
+from muster.domains.work.runs.presenting import mask, may_be_masked, present
 from muster.domains.work.runs.schemas import (
     ExecutionCreate,
     ExecutionOut,
@@ -77,6 +77,7 @@ __all__ = [
     "hold_line",
     "insert_run",
     "mask",
+    "may_be_masked",
     "prepare_workspace",
     "present",
     "raise_first",

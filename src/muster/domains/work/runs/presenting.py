@@ -126,10 +126,19 @@ def mask(value: Any, name: str = "") -> Any:
     return MASK if value is not None and _is_secret(name, value) else value
 
 
+def may_be_masked(text: bytes) -> bool:
+    """Tell whether `mask` could change the value of this JSON: a quick look at its letters."""
+    return _names_secret(text.decode())
+
+
 def _is_secret(name: str, value: Any) -> bool:
-    lowered = name.lower().replace("-", "_")
-    if lowered.endswith("tokens") and isinstance(value, int | float):
+    if isinstance(value, int | float) and name.lower().endswith("tokens"):
         return False  # a number of tokens, such as `max_tokens`
+    return _names_secret(name)
+
+
+def _names_secret(text: str) -> bool:
+    lowered = text.lower().replace("-", "_")
     return any(word in lowered for word in _SECRET_WORDS)
 
 
