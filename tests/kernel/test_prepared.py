@@ -42,7 +42,7 @@ async def test_values_go_through_the_types_of_their_columns(
         rises = [{"which": name, "by": 5, "at": at} for name in "ac"]
         RISE.execute(connection, *rises)
         RISE.execute(connection, {"which": "b", "by": 1, "at": at})
-        return [tuple(row) for row in RANKS.execute(connection, {}).all()]
+        return [tuple(row) for row in RANKS.execute(connection, {})]
 
     assert await database.transact(work) == [("a", 6), ("b", 3), ("c", 100)]
     async with database.read() as session:
