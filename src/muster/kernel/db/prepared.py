@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from muster.kernel.db.sqlite_driver import at_hand
@@ -70,10 +72,17 @@ class Prepared:
         result = connection.exec_driver_sql(compiled.text, rows if len(rows) > 1 else rows[0])
         return list(result.all()) if result.returns_rows else []
 
+    async def within(self, session: AsyncSession, **values: Any) -> list[Any]:
+        """Execute it in a unit of work, after what has changed in that so far; return the rows."""
 
-def _executed(
-    connection: sqlite3.Connection, text: str, rows: list[tuple[Any, ...]]
-) -> list[Any]:
+        def execute(unit: Session) -> list[Any]:
+            unit.flush()
+            return self.execute(unit.connection(), values)
+
+        return await session.run_sync(execute)
+
+
+def _executed(connection: sqlite3.Connection, text: str, rows: list[tuple[Any, ...]]) -> list[Any]:
     if len(rows) == 1:
         return connection.execute(text, rows[0]).fetchall()
     connection.executemany(text, rows)
