@@ -128,7 +128,8 @@ class Dispatcher:
     async def start(self, job: Job) -> bool:
         """Begin a new job without the queue. False when it has to queue.
 
-        That is so when no slot is free, or when as urgent a job waits for the same slot.
+        That is so when no slot is free, or when as urgent a job waits for the same slot, as far as
+        this process has heard.
         """
         if not self._capacity.room(job.partition):
             return False
