@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import select, update
 
+from muster.domains.catalogue.agents import hold_activity, show_activity
 from muster.domains.work.journal import Run
 from muster.domains.work.triggers.models import Firing, TriggerCursor
 from muster.entrypoints.assembly import Muster
@@ -198,22 +199,21 @@ async def test_the_status_of_its_agent_is_its_own_doing(
     await happen(muster, people, 1)
     await process.settle()
     (run,) = await runs_of(muster, people.project_id)
-    from muster.domains.catalogue.agents import hold_agent, set_activity
-
+    caller = Caller.system(people.project_id)
     for running in (True, False):
         async with muster.database.write() as session:
-            held = await hold_agent(session, str(run.agent_id))
+            held = await hold_activity(session, str(run.agent_id))
             assert held is not None
-            set_activity(session, Caller.system(people.project_id), held, running=running)
+            await show_activity(session, caller, held, running=running)
     await process.settle()
     assert len(await history(people.viewer, made)) == 1
     async with muster.database.write() as session:
         ended = {"status": "completed", "completed_at": run.created_at - timedelta(minutes=1)}
         await session.execute(update(Run).values(ended))
     async with muster.database.write() as session:
-        held = await hold_agent(session, str(run.agent_id))
+        held = await hold_activity(session, str(run.agent_id))
         assert held is not None
-        set_activity(session, Caller.system(people.project_id), held, running=True)
+        await show_activity(session, caller, held, running=True)
     await process.settle()
     assert len(await history(people.viewer, made)) == 2
 

@@ -45,6 +45,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look now: something was submitted."""
+        self._may_wait = True
         self._wake.set()
 
     def released(self) -> None:
@@ -80,7 +81,8 @@ class Dispatcher:
     async def _fill(self) -> None:
         while self._capacity.free and not self._stopping:
             waiting = await self._database.heads()
-            self._may_wait = bool(waiting)
+            # What was submitted during the look may be missing in it.
+            self._may_wait = bool(waiting) or self._wake.is_set()
             heads = [h for h in waiting if self._capacity.room(h.partition)]
             if not heads or not await self._serve(heads):
                 return
@@ -126,18 +128,14 @@ class Dispatcher:
     async def start(self, job: Job) -> bool:
         """Begin a new job without the queue. False when it has to queue.
 
-        That is so when no slot is free, or when as urgent a job waits for the same slot.
+        That is so when no slot is free, or when as urgent a job waits for the same slot, as far as
+        this process has heard.
         """
-        if self._stopping or not self._capacity.reserve(job.partition):
+        if not self._capacity.room(job.partition):
             return False
-        try:
-            heads = await self._database.heads()
-        finally:
-            self._capacity.release(job.partition)
-        ahead = [
-            h for h in heads if h.priority <= job.priority and self._capacity.room(h.partition)
-        ]
-        if ahead or self._stopping or not self._capacity.reserve(job.partition):
+        if self._may_wait and await self._is_behind(job):
+            return False
+        if self._stopping or not self._capacity.reserve(job.partition):
             return False
         beginning = asyncio.create_task(self._start(job), name=f"begin:{job.id}")
         self._beginning.add(beginning)
@@ -145,6 +143,10 @@ class Dispatcher:
         # A caller that goes away in the middle must not leave a job that is stored and not run.
         await asyncio.shield(beginning)
         return True
+
+    async def _is_behind(self, job: Job) -> bool:
+        heads = await self._database.heads()
+        return any(h.priority <= job.priority and self._capacity.room(h.partition) for h in heads)
 
     async def _start(self, job: Job) -> None:
         async with self._leases.held:

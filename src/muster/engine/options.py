@@ -35,7 +35,7 @@ class EngineOptions:
     on_restart: Literal["resume", "cancel"] = "resume"
     heartbeat_s: float = 1.0
     lease_s: float = 10.0
-    poll_s: float = 0.1
+    poll_s: float = 0.25
     app_version: str = "muster-1"
     max_attempts: int = 20
     keep_finished_s: float = 7 * 86_400

@@ -293,7 +293,7 @@ class SystemDatabase:
 
 
 def _heads_statement(jobs: sa.Table, app_version: str) -> sa.Select[Any, Any]:
-    """Build the query once: it is asked ten times a second, and building costs as much again.
+    """Build the query once: it is asked several times a second, and building costs as much again.
 
     From one partition to the next by the index, which ends at the number of partitions; grouping
     would read every job that waits.

@@ -242,8 +242,11 @@ class _Deferred:
         model = self._loaded or await self._load()
         return await model.request(request)
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
-        model = self._loaded or await self._load()
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        return self._loaded.stream(request) if self._loaded else self._first_stream(request)
+
+    async def _first_stream(self, request: ModelRequest) -> AsyncIterator[StreamEvent]:
+        model = await self._load()
         async with aclosing(cast("Any", model.stream(request))) as events:
             async for event in events:
                 yield event

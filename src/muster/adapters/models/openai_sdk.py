@@ -20,6 +20,8 @@ def openai_sdk(*, api_key: str, base_url: str, client: Any) -> AsyncOpenAI:
     sdk = AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=client, max_retries=0)
     sdk.organization = sdk.project = sdk.admin_api_key = None
     sdk._custom_headers = {}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    # Else every call would tell what this machine and its Python are.
+    sdk.platform_headers = dict
     sdk.chat.completions = _PlainCompletions(sdk)  # type: ignore[assignment]
     return sdk
 

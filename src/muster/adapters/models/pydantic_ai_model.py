@@ -120,7 +120,7 @@ class PydanticAIModel:
             attempt,
             policy=self._policy,
             budget=call.budget,
-            late=failures.timeout_failure(self._endpoint, call.budget),
+            late=lambda: failures.timeout_failure(self._endpoint, call.budget),
             provider=self._endpoint.provider,
             model=self._model.model_name,
         )

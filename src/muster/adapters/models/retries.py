@@ -59,7 +59,7 @@ async def patiently(
     *,
     policy: RetryPolicy,
     budget: float,
-    late: ModelTimeout,
+    late: Callable[[], ModelTimeout],
     **names: str,
 ) -> T:
     """Make attempts until one succeeds, fails for good, or the time is used up.
@@ -70,8 +70,8 @@ async def patiently(
         attempt: Raises `Transient` where another one may succeed.
         policy: How often and after which waits.
         budget: Seconds for everything together.
-        late: What is raised when the first attempt takes that long. Later ones are cut short in
-            favour of the failure that is already known.
+        late: Makes what is raised when the first attempt takes that long. Later ones are cut short
+            in favour of the failure that is already known.
         names: Go into the log.
     """
     # Imported here: a process that calls no model starts sooner.
@@ -84,7 +84,7 @@ async def patiently(
         wait_exponential_jitter,
     )
 
-    known: ModelFailed | ModelTimeout = late
+    known: ModelFailed | ModelTimeout | None = None
     backoff = wait_exponential_jitter(
         initial=policy.first_wait, max=policy.longest_wait, jitter=policy.jitter
     )
@@ -117,10 +117,10 @@ async def patiently(
                 with turn:
                     return await attempt()
     except TimeoutError as error:
-        raise known from error
+        raise (known or late()) from error
     except Transient as error:
         raise error.failure from error.__cause__
-    raise known  # pragma: no cover - the loop ends by returning or raising
+    raise known or late()  # pragma: no cover - the loop ends by returning or raising
 
 
 def _transient(state: "RetryCallState") -> Transient:

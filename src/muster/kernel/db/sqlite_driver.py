@@ -24,6 +24,7 @@ from typing import Any, ClassVar, cast
 
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL  # pyright: ignore[reportPrivateUsage]
+from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_cursor,
@@ -181,6 +182,20 @@ class _WritingCursor(OneTripCursor):
         finally:
             raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         return self._in_thread(_execute, BEGIN, ())
+
+
+def at_hand(connection: Connection, statements: int) -> sqlite3.Connection | None:
+    """Return SQLite's own connection where so many short statements may be executed right here.
+
+    In the thread of the loop these are few; in that of the connection, any number.
+    """
+    given: Any = connection.connection.dbapi_connection
+    if isinstance(given, sqlite3.Connection):
+        return given
+    if isinstance(given, _WritingConnection) and statements <= _FEW_ROWS:
+        raw: sqlite3.Connection = given._connection._conn  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return raw
+    return None
 
 
 _PRIMARY = 0xFF

@@ -111,11 +111,11 @@ def _extend(connection: Connection, chain: str, events: list[_Pending]) -> int:
 
 
 def _lock(connection: Connection, chain: str) -> tuple[int, str]:
-    found = _HEAD.execute(connection, {"of": chain}).one_or_none()
-    if found is None:
+    found = _HEAD.execute(connection, {"of": chain})
+    if not found:
         _make_chain(connection, chain)
-        found = _HEAD.execute(connection, {"of": chain}).one()
-    seq, head = found
+        found = _HEAD.execute(connection, {"of": chain})
+    seq, head = found[0]
     return seq, head
 
 

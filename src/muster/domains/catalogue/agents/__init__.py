@@ -1,5 +1,6 @@
 """Agents: versioned definitions that runs execute."""
 
+from muster.domains.catalogue.agents.activity import hold_activity, show_activity
 from muster.domains.catalogue.agents.errors import (
     AgentAmbiguous,
     AgentInactive,
@@ -18,7 +19,7 @@ from muster.domains.catalogue.agents.readiness import (
     ready_snapshot,
 )
 from muster.domains.catalogue.agents.repository import hold_agent
-from muster.domains.catalogue.agents.service import AgentService, set_activity, slug
+from muster.domains.catalogue.agents.service import AgentService, slug
 from muster.domains.catalogue.agents.spec import EXTERNAL, AgentSpec
 
 __all__ = [
@@ -35,11 +36,12 @@ __all__ = [
     "ToolChecks",
     "configuration_status",
     "find_agent",
+    "hold_activity",
     "hold_agent",
     "placeholders_of",
     "read_yaml",
     "ready_snapshot",
-    "set_activity",
+    "show_activity",
     "slug",
     "write_yaml",
 ]

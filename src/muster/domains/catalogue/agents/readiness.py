@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from pydantic import BaseModel
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muster.domains.catalogue.agents.errors import (
@@ -102,6 +102,12 @@ def _schema_issues(spec: AgentSpec) -> list[Issue]:
     return [Issue(field=field, code="schema_invalid", message=f"{field}: {fault.advice}")]
 
 
+# Built once, as every start of a run needs it: to build it costs more than to execute it.
+_BY_ID = select(Agent).where(
+    Agent.project_id == bindparam("of_project"), Agent.id == bindparam("of_agent")
+)
+
+
 async def find_agent(
     session: AsyncSession, project_id: str, reference: str, *, deleted: bool = False
 ) -> Agent:
@@ -116,12 +122,14 @@ async def find_agent(
         reference: Id, key or name.
         deleted: Take deleted agents too, by their id.
     """
-    query = select(Agent).where(Agent.project_id == project_id)
-    by_id = await session.scalar(query.where(Agent.id == reference))
+    parameters = {"of_project": project_id, "of_agent": reference}
+    by_id: Agent | None = await session.scalar(_BY_ID, parameters)
     if by_id is not None and (deleted or by_id.is_active):
         return by_id
-    named = query.where(
-        Agent.deleted_at.is_(None), or_(Agent.key == reference, Agent.name == reference)
+    named = select(Agent).where(
+        Agent.project_id == project_id,
+        Agent.deleted_at.is_(None),
+        or_(Agent.key == reference, Agent.name == reference),
     )
     found = (await session.scalars(named.order_by(Agent.created_at))).all()
     if not found:

@@ -229,14 +229,6 @@ class AgentService:
         return key
 
 
-def set_activity(session: AsyncSession, caller: Caller, agent: Agent, *, running: bool) -> None:
-    """Show an agent that is held as running, or as resting again, with the event of a change."""
-    status = "running" if running else "idle" if agent.is_started else "offline"
-    if agent.status != status:
-        agent.status = status
-        _tell_status(session, caller, agent)
-
-
 def changed_spec(agent: Agent, changes: dict[str, Any]) -> AgentSpec:
     """Return the definition that an agent has after a change of the given fields."""
     try:

@@ -10,6 +10,7 @@ from muster.domains.control.approvals.events import ApprovalRequested, ApprovalW
 from muster.domains.control.approvals.models import Approval
 from muster.domains.control.approvals.requests import ApprovalRequest, StepApproval
 from muster.kernel import clock
+from muster.kernel.db import Prepared
 from muster.kernel.ids import new_id
 from muster.platform import events
 from muster.platform.access import Caller
@@ -20,12 +21,13 @@ INPUT = "input"
 """Kind of a question that is answered with values, not with a yes alone."""
 AGENT_REVIEW = "agent_review"
 """Kind of a question whether an agent may go on; only the platform asks it."""
-_WITHDRAW = (
-    update(Approval)
-    .where(Approval.run_id == bindparam("of_run"), Approval.status == PENDING)
+
+_APPROVALS = Approval.__table__
+_WITHDRAW = Prepared(
+    update(_APPROVALS)  # pyright: ignore[reportArgumentType]
+    .where(_APPROVALS.c.run_id == bindparam("of_run"), _APPROVALS.c.status == PENDING)
     .values(status="cancelled", decided_at=bindparam("moment"), updated_at=bindparam("moment"))
-    .returning(Approval.id)
-    .execution_options(synchronize_session=False)
+    .returning(_APPROVALS.c.id)
 )
 
 
@@ -174,7 +176,6 @@ async def has_open(session: AsyncSession, run_id: str) -> bool:
 
 async def withdraw(session: AsyncSession, caller: Caller, run_id: str) -> None:
     """Take back what a run still asks: it has ended."""
-    parameters = {"of_run": run_id, "moment": clock.now()}
-    for approval_id in (await session.scalars(_WITHDRAW, parameters)).all():
+    for (approval_id,) in await _WITHDRAW.within(session, of_run=run_id, moment=clock.now()):
         fact = ApprovalWithdrawn(approval_id=approval_id, run_id=run_id)
         events.record(session, caller, fact)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, literal, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -12,6 +12,7 @@ from sqlalchemy.orm.util import identity_key
 from muster.domains.work.journal.models import Run
 from muster.domains.work.journal.statuses import ACTIVE, RunStatus
 from muster.kernel import clock
+from muster.kernel.db import Prepared
 from muster.kernel.errors import Conflict
 
 
@@ -90,9 +91,8 @@ async def transition(
         values.setdefault("completed_at", clock.now())
         values["executor_id"] = values["wake_at"] = None
     statement = _move(sources, fence is not None, frozenset(values))
-    parameters = {**values, "of_run": run_id, "of_fence": fence}
-    head = (await session.execute(statement, parameters)).one_or_none()
-    if head is None:
+    heads = await statement.within(session, **values, of_run=run_id, of_fence=fence)
+    if not heads:
         raise IllegalRunMove(
             f"The run cannot {action.value.replace('_', ' ')} in its present status."
         )
@@ -100,17 +100,18 @@ async def transition(
     if (held := session.sync_session.identity_map.get(identity_key(Run, run_id))) is not None:
         for name, value in values.items():
             set_committed_value(held, name, value)
-    return Moved(target, head.head_seq, head.head_hash)
+    return Moved(target, *heads[0])
 
 
 @cache
-def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Any:
+def _move(sources: frozenset[RunStatus], fenced: bool, columns: frozenset[str]) -> Prepared:
     """Return the statement of a move, built once: to build it costs more than to execute it."""
     runs: Any = Run.__table__
     statement: Any = update(runs).where(
-        runs.c.id == bindparam("of_run"), runs.c.status.in_(sorted(s.value for s in sources))
+        runs.c.id == bindparam("of_run"),
+        runs.c.status.in_([literal(status) for status in sorted(s.value for s in sources)]),
     )
     if fenced:
         statement = statement.where(runs.c.fence == bindparam("of_fence"))
     values = {name: bindparam(name, type_=runs.c[name].type) for name in sorted(columns)}
-    return statement.values(values).returning(runs.c.head_seq, runs.c.head_hash)
+    return Prepared(statement.values(values).returning(runs.c.head_seq, runs.c.head_hash))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from muster.domains.catalogue.agents import hold_agent, set_activity
+from muster.domains.catalogue.agents import hold_activity, show_activity
 from muster.domains.control import approvals
 from muster.domains.work.journal import (
     ACTIVE,
@@ -36,7 +36,7 @@ from muster.domains.work.runs.events import (
 from muster.domains.work.runs.parts import Jobs
 from muster.engine import Job
 from muster.kernel import clock, metrics
-from muster.kernel.db import after_commit
+from muster.kernel.db import Prepared, after_commit
 from muster.platform import events
 from muster.platform.access import Caller
 
@@ -77,18 +77,23 @@ _TAKE_UP = _TAKING.where(
 ).values(status=RunStatus.PREPARING.value)
 # A run that was asked to stop when its process died keeps the wish and its status.
 _TAKE_UP_STOPPING = _TAKING.where(Run.status == RunStatus.STOPPING.value)
-_FORGET_INTENTS = (
-    delete(Intent)
-    .where(Intent.run_id == bindparam("of_run"))
-    .execution_options(synchronize_session=False)
+_RUNS = Run.__table__
+_FORGET_INTENTS = Prepared(
+    delete(Intent.__table__).where(Intent.run_id == bindparam("of_run"))  # pyright: ignore[reportArgumentType]
 )
-_UNFINISHED_CHILDREN = select(Run).where(
-    Run.parent_run_id == bindparam("of_run"), Run.status.in_([status.value for status in ACTIVE])
+_UNFINISHED_CHILDREN = Prepared(
+    select(_RUNS.c.id).where(
+        _RUNS.c.parent_run_id == bindparam("of_run"),
+        _RUNS.c.status.in_([literal(status.value) for status in ACTIVE]),
+    )
 )
-_COUNT_BUSY = (
+_COUNT_BUSY = Prepared(
     select(func.count())
-    .select_from(Run)
-    .where(Run.agent_id == bindparam("of_agent"), Run.status.in_(_BUSY))
+    .select_from(_RUNS)
+    .where(
+        _RUNS.c.agent_id == bindparam("of_agent"),
+        _RUNS.c.status.in_([literal(status) for status in _BUSY]),
+    )
 )
 
 
@@ -143,8 +148,8 @@ async def start(session: AsyncSession, caller: Caller, run: Run) -> datetime:
     except IllegalRunMove:
         # It was asked to stop before it began, and goes on only to come to its end.
         await transition(session, run.id, RunAction.STOP, fence=run.fence, started_at=started_at)
-    if run.agent_id and (agent := await hold_agent(session, run.agent_id)):
-        set_activity(session, caller, agent, running=True)
+    if run.agent_id and (agent := await hold_activity(session, run.agent_id)):
+        await show_activity(session, caller, agent, running=True)
     event = RunStarted if first else RunResumed
     events.record(
         session,
@@ -290,7 +295,7 @@ async def _finish_one(
         **changes,
     )
     if action in _FOR_GOOD:
-        await session.execute(_FORGET_INTENTS, {"of_run": run.id})
+        await _FORGET_INTENTS.within(session, of_run=run.id)
     await approvals.withdraw(session, caller, run.id)
     elapsed = (moment - run.started_at).total_seconds() * 1000 if run.started_at else None
     fact = _FINISHED[action](
@@ -319,7 +324,8 @@ async def _finish_children(
         action = RunAction.CANCEL
     reason = reason or "The run that started it has ended"
     ended: list[Run] = []
-    for child in (await session.scalars(_UNFINISHED_CHILDREN, {"of_run": run.id})).all():
+    for (child_id,) in await _UNFINISHED_CHILDREN.within(session, of_run=run.id):
+        child = await session.get_one(Run, child_id)
         with suppress(IllegalRunMove):  # it came to its end by itself in this moment
             await _finish_one(session, caller, child, action, reason)
             ended += [child, *await _finish_children(session, caller, child, action, reason)]
@@ -425,11 +431,12 @@ async def hold_line(session: AsyncSession, run_id: str) -> list[Run | None]:
 async def _rest(session: AsyncSession, caller: Caller, agent_id: str) -> None:
     """Show an agent as idle again when its last run at work has ended or waits."""
     # Two last runs that end at once must not each take the other for one that goes on.
-    agent = await hold_agent(session, agent_id)
+    agent = await hold_activity(session, agent_id)
     if agent is None:
         return
-    if not await session.scalar(_COUNT_BUSY, {"of_agent": agent_id}):
-        set_activity(session, caller, agent, running=False)
+    [(busy,)] = await _COUNT_BUSY.within(session, of_agent=agent_id)
+    if not busy:
+        await show_activity(session, caller, agent, running=False)
 
 
 def tell(session: AsyncSession, run_id: str, status: RunStatus) -> None:
