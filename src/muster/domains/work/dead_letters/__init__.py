@@ -2,6 +2,5 @@
 
 from muster.domains.work.dead_letters.burying import bury, bury_failed
 from muster.domains.work.dead_letters.models import DeadLetter
-from muster.domains.work.dead_letters.service import DeadLetterService
 
-__all__ = ["DeadLetter", "DeadLetterService", "bury", "bury_failed"]
+__all__ = ["DeadLetter", "bury", "bury_failed"]
