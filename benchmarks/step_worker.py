@@ -119,7 +119,9 @@ def _use(number: int) -> ToolUse:
 
 async def with_muster(work: Work) -> None:
     """Execute the runs with Muster's engine and journal."""
-    settings = settings_for(work.url, Path(work.folder), concurrency=work.at_once)
+    # More room than is used: a run that begins where the slot of another is not free yet would
+    # queue, and another process could take it, of which nobody here would hear.
+    settings = settings_for(work.url, Path(work.folder), concurrency=2 * work.at_once)
     async with Muster(settings, engine="off") as muster:
         engine = Engine(engine_options(settings, work=True), muster.database, muster.live)
         runs = NoOpRuns(muster, work.steps)
