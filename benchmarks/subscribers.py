@@ -6,6 +6,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
@@ -29,9 +30,9 @@ class Subscriber(asyncio.Protocol):
         self.messages: list[tuple[float, bytes]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        # Not to be asked of the object: those of uvloop have the methods without the class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         now = time.time()
